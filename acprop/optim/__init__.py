@@ -1,0 +1,3 @@
+"""The optimizers: torch alone, nothing of the suite."""
+
+__all__: list[str] = []
