@@ -3,6 +3,7 @@
 Needs torch alone. Names load on first use, so that a command line answers `--help` without waiting for torch.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,9 +13,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if not name.startswith("_"):
-        from acprop import optim
-
+    if name[:1].isupper():
+        optim = import_module("acprop.optim")
         if name in optim.__all__:
             return getattr(optim, name)
     raise AttributeError(f"module 'acprop' has no attribute {name!r}")

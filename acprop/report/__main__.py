@@ -1,0 +1,18 @@
+"""`python -m acprop.report [tables] [figures]`: rebuilds what the records under `$ACPROP_RUNS` can say; no word: both."""
+
+import sys
+
+from acprop.report import cnn
+
+
+def main(words: list[str]) -> int:
+    if unknown := set(words) - {"tables", "figures"}:
+        print(f"error: {' '.join(sorted(unknown))}: choose tables, figures or both", file=sys.stderr)
+        return 2
+    written = cnn.write_all(tables="tables" in words or not words, figures="figures" in words or not words)
+    print("\n".join(map(str, written)) if written else "no records yet: `make quick` makes some")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

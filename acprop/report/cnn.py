@@ -1,0 +1,221 @@
+"""Fig 6 of the paper: test accuracy of the optimizers on the three nets, as table and curves, a pair for every data
+set and scale that has records. The paper draws one run a curve; here a band is the range over seeds."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from acprop.report import PUBLISHED, results_root
+from acprop.report.stats import Summary, separate_winner, summarize
+from acprop.report.style import DATASETS, FONT, MODELS, look, order
+from acprop.report.tables import write_table
+from acprop.runs.identity import data_root, flatten, identity
+from acprop.runs.record import FINISHED, Record, load_records
+
+FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
+
+
+def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
+    """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in load_records("cifar"):
+        if record.status != "running":
+            groups[record.summary["dataset"], budget(record)].append(record)
+    written = []
+    for (dataset, scale), records in sorted(groups.items()):
+        name = f"fig6_{dataset}" + ("" if scale == "paper" else f"_{scale}")
+        cells = by_cell(records)
+        if tables:
+            _table(results_root() / "tables" / name, dataset, scale, cells)
+            written.append(results_root() / "tables" / name)
+        if figures:
+            _figure(results_root() / "figures" / name, dataset, scale, cells)
+            written.append(results_root() / "figures" / name)
+    return written
+
+
+def budget(record: Record) -> str:
+    """The scale as a label; files that are not the published ones are not the published data set."""
+    own = "" if record.summary.get("published_data", True) else "-own=files"
+    return record.summary["scale"] + own
+
+
+def by_cell(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    """(model, row label) -> records. A row is an optimizer; where one was run with several settings, the label names
+    what differs."""
+    by_optimizer: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        by_optimizer[record.summary["model"], record.summary["optimizer"]].append(record)
+    cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for (model, optimizer), group in by_optimizer.items():
+        settings = {record.summary["hash"]: flatten(identity(record.config)) for record in group}
+        keys = {key for one in settings.values() for key in one}
+        differing = sorted(key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1)
+        for record in group:
+            values = settings[record.summary["hash"]]
+            suffix = ", ".join(f"{key.removeprefix('optimizer.')}={values.get(key)}" for key in differing)
+            cells[model, optimizer + (f" ({suffix})" if suffix else "")].append(record)
+    return cells
+
+
+def published(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """(model, optimizer) -> the paper's numbers, read off the authors' curve files; CIFAR-10 alone has any."""
+    if dataset != "cifar10":
+        return {}
+    with (PUBLISHED / "fig6_cifar10.csv").open() as file:
+        return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def _values(records: list[Record], which: str) -> list[float]:
+    """Test top-1 of the finished runs: of the last epoch, or of the best (picked on the test set, as the paper's
+    curves are read)."""
+    done = [record.summary for record in records if record.status == "done"]
+    return [s["final"]["test/top1"] if which == "last" else s["best"]["value"] for s in done]
+
+
+def _table(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> None:
+    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
+    labels = sorted({*FIG6, *(label for _, label in cells)} - _split_up(cells), key=lambda label: order(label.split(" ")[0]))
+    paper = published(dataset)
+    header = ["optimizer"]
+    columns: list[list[str]] = []
+    for model in models:
+        for which in ("last", "best"):
+            header.append(f"{MODELS[model]} {which}")
+            summaries = [summarize(_values(cells.get((model, label), []), which)) for label in labels]
+            winner = separate_winner(summaries)
+            column = []
+            for index, label in enumerate(labels):
+                text = _cell_text(cells.get((model, label)), summaries[index])
+                if index == winner:
+                    text = f"**{text}**"
+                if reference := paper.get((model, label)):
+                    text += f" / paper {float(reference[which]):.2f}"
+                column.append(text)
+            columns.append(column)
+    rows = [[_row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
+    write_table(path, _caption(dataset, scale, cells), header, rows, _long(dataset, scale, models, labels, cells, paper))
+
+
+def _split_up(cells: dict[tuple[str, str], list[Record]]) -> set[str]:
+    """Plain names of optimizers that appear only as several settings: they need no empty row of their own."""
+    labels = {label for _, label in cells}
+    return {label.split(" ")[0] for label in labels if " " in label} - labels
+
+
+def _cell_text(records: list[Record] | None, summary: Summary | None) -> str:
+    if not records:
+        return "not run"
+    notes = []
+    for status in ("diverged", "failed", "interrupted"):
+        if count := sum(record.status == status for record in records):
+            notes.append(f"{count} {status}")
+    text = f"{summary.text()} {summary.interval()}".strip() if summary else ""
+    return "; ".join(filter(None, [text, *notes]))
+
+
+def _row_label(label: str) -> str:
+    name, _, rest = label.partition(" ")
+    return " ".join(filter(None, [look(name).label, rest]))
+
+
+def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> str:
+    records = [record for group in cells.values() for record in group]
+    config = records[0].config
+    widths = sorted({record.config["model"]["width"] for record in records})
+    devices = ", ".join(sorted({f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records}))
+    commits = ", ".join(sorted({str(record.summary["commit"]) for record in records}))
+    data = DATASETS.get(dataset, dataset)
+    return (
+        f"Fig 6 on {data}: test top-1 in %, mean ± std (n) and 95 % interval over seeds; last epoch, and best epoch "
+        f"picked on the test set. Scale: {scale} ({config['epochs']} epochs, batch {config['batch_size']}, "
+        f"width {', '.join(map(str, widths))}, {config['precision']}). Bold: interval apart from all others. "
+        f"Hardware: {devices}. Code: {commits}."
+    )
+
+
+def _long(
+    dataset: str, scale: str, models: list[str], labels: list[str],
+    cells: dict[tuple[str, str], list[Record]], paper: dict[tuple[str, str], dict[str, Any]],
+) -> list[dict[str, object]]:  # fmt: skip
+    rows: list[dict[str, object]] = []
+    for model in models:
+        for label in labels:
+            records = cells.get((model, label), [])
+            row: dict[str, object] = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label}
+            row["seeds"] = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
+            row.update({status: sum(record.status == status for record in records) for status in (*FINISHED, "failed", "interrupted")})
+            for which in ("last", "best"):
+                summary = summarize(_values(records, which))
+                for field in ("mean", "std", "low", "high"):
+                    value = getattr(summary, field) if summary else None
+                    row[f"{which}_{field}"] = "" if value is None else round(value, 4)
+                row[f"paper_{which}"] = paper.get((model, label), {}).get(which, "")
+            rows.append(row)
+    return rows
+
+
+def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
+    paper, overlay = published(dataset), published_curves(dataset)
+    with plt.rc_context(FONT):
+        figure, axes = plt.subplots(1, len(models), figsize=(3.3 * len(models), 2.9), squeeze=False, layout="constrained")
+        for axis, model in zip(axes[0], models, strict=True):
+            labels = sorted((label for m, label in cells if m == model), key=lambda label: order(label.split(" ")[0]))
+            tops = []
+            for label in labels:
+                style = look(label.split(" ")[0])
+                curves = [record.curve("test", "top1") for record in cells[model, label] if record.status in FINISHED]
+                length = min((len(curve) for curve in curves), default=0)
+                if not length:
+                    continue
+                epochs = [epoch for epoch, _ in curves[0][:length]]
+                values = np.array([[value for _, value in curve[:length]] for curve in curves])
+                axis.plot(epochs, values.mean(0), color=style.color, linestyle=style.linestyle, lw=1.3, label=_row_label(label))
+                if len(curves) > 1:
+                    axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
+                tops.append(values.mean(0).max())
+                if curve := overlay.get((model, label)):
+                    axis.plot(*zip(*curve, strict=True), color=style.color, lw=0.5, alpha=0.6)
+                if reference := paper.get((model, label)):
+                    axis.plot(float(reference["best_epoch"]), float(reference["best"]), "^", color=style.color, ms=4)
+                    axis.plot(200, float(reference["last"]), "s", color=style.color, ms=3)
+            if tops:
+                # what divides the optimizers is near the top; a run that never learns stays below the frame
+                axis.set_ylim(max(0.0, min(90.0, float(np.median(tops)) - 15)), min(100.5, max(tops) + 2))
+            axis.set(title=MODELS[model], xlabel="epoch")
+        axes[0][0].set_ylabel("test top-1 (%)")
+        handles: dict[str, Any] = {}
+        for axis in axes[0]:
+            handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(7, max(1, len(handles))), frameon=False)
+        note = "" if not paper else "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
+        figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix in (".png", ".pdf"):
+            temporary = path.with_name(f".{path.name}{suffix}")
+            # no dates in the files: the same records give the same bytes
+            metadata = {"CreationDate": None} if suffix == ".pdf" else {}
+            figure.savefig(temporary, format=suffix[1:], dpi=200, metadata=metadata)
+            temporary.replace(path.with_name(path.name + suffix))
+        plt.close(figure)
+
+
+def published_curves(dataset: str) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """(model, optimizer) -> (epoch, test top-1), if the user imported the authors' curve files."""
+    path = data_root() / "published_curves.csv"
+    if dataset != "cifar10" or not path.exists():
+        return {}
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            curves[row["model"], row["optimizer"]].append((float(row["epoch"]), float(row["test_top1"])))
+    return dict(curves)

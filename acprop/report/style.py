@@ -1,0 +1,40 @@
+"""How an optimizer is called and drawn, everywhere: Okabe-Ito colours, which colour-blind readers tell apart, and a
+line style each, for print in grey."""
+
+from typing import NamedTuple
+
+
+class Look(NamedTuple):
+    label: str
+    color: str
+    linestyle: str | tuple[int, tuple[int, ...]]
+
+
+# In the paper's order; ACProp last, drawn on top.
+OPTIMIZERS = {
+    "sgd": Look("SGD", "#000000", (0, (1, 1))),
+    "adam": Look("Adam", "#0072B2", "--"),
+    "adamw": Look("AdamW", "#56B4E9", (0, (5, 1, 1, 1))),
+    "radam": Look("RAdam", "#009E73", "-."),
+    "rmsprop": Look("RMSProp", "#8C6D31", (0, (3, 1, 1, 1))),
+    "adashift": Look("AdaShift", "#CC79A7", (0, (3, 2))),
+    "adabelief": Look("AdaBelief", "#E69F00", (0, (7, 2))),
+    "adopt": Look("ADOPT", "#7F7F7F", (0, (6, 1, 1, 1, 1, 1))),
+    "avagrad": Look("AvaGrad", "#6A3D9A", (0, (2, 2))),
+    "laprop": Look("LaProp", "#A6761D", (0, (4, 1))),
+    "acprop": Look("ACProp", "#D55E00", "-"),
+}
+MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
+DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
+FONT = {"font.size": 8, "axes.titlesize": 9, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def look(optimizer: str) -> Look:
+    """The look of an optimizer; one the suite does not know is grey under its own name."""
+    return OPTIMIZERS.get(optimizer, Look(optimizer, "#999999", "-"))
+
+
+def order(optimizer: str) -> tuple[int, str]:
+    """Sort key: the paper's order, unknown ones after it."""
+    names = list(OPTIMIZERS)
+    return (names.index(optimizer) if optimizer in names else len(names), optimizer)

@@ -1,0 +1,23 @@
+"""What goes wrong: a user's mistake is one line and exit code 2; everything else is a bug and keeps its traceback."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class UsageError(Exception):
+    """A user's mistake. The message is one line that names the argument, its value, what is allowed and the remedy."""
+
+
+class Diverged(Exception):
+    """Training produced a number that is not finite. Ends a run as `diverged`: a result, not a failure."""
+
+
+def require(condition: bool, argument: str, value: Any, allowed: str) -> None:
+    """Raises `UsageError` in the house's form unless `condition` holds."""
+    if not condition:
+        raise UsageError(f"{argument}={value!r} is not possible: {allowed}")
+
+
+def require_one_of(argument: str, value: Any, allowed: Iterable[Any]) -> None:
+    allowed = list(allowed)
+    require(value in allowed, argument, value, f"choose one of {', '.join(map(str, allowed))}")

@@ -1,0 +1,126 @@
+"""From a command line to runs: Hydra composes, mistakes become one line and exit code 2, the report is rebuilt.
+
+Imports nothing heavy, so that `--help` answers at once.
+"""
+
+import difflib
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from acprop.runs.errors import UsageError
+from acprop.runs.identity import runs_root
+
+MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def launch(task: str, run: Callable[[DictConfig], None], report: Callable[[], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs.
+
+    A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
+    mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own handler would print and exit before this one sees the error
+    failures = runs_root().resolve() / ".sweep" / f"failures-{os.getpid()}.jsonl"
+
+    def job(cfg: DictConfig) -> None:
+        # Called in this process or in a launcher's worker: what fails is told through a file.
+        try:
+            run(cfg)
+        except Exception as error:
+            mistake = isinstance(error, MISTAKES)
+            if not mistake:
+                traceback.print_exc()
+            overrides = " ".join(HydraConfig.get().overrides.task)
+            name = "" if HydraConfig.get().mode == RunMode.RUN else f"{overrides}: "
+            message = explain(error, task) if mistake else f"{type(error).__name__}: {error}"
+            failures.parent.mkdir(parents=True, exist_ok=True)
+            with failures.open("a") as file:
+                file.write(json.dumps({"mistake": mistake, "line": name + message}) + "\n")
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except MISTAKES as error:
+        print(f"error: {explain(error, task)}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        if not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
+            report()
+    if failures.exists():
+        failed = [json.loads(line) for line in failures.read_text().splitlines()]
+        failures.unlink()
+        for failure in failed:
+            print(f"error: {failure['line']}", file=sys.stderr)
+        sys.exit(2 if all(failure["mistake"] for failure in failed) else 1)
+
+
+def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """Calls the `_target_` of the config group `argument`; what it refuses is the user's mistake, in one line."""
+    try:
+        return hydra.utils.instantiate(node, _partial_=True)(*args, **kwargs)
+    except (InstantiationException, TypeError, ValueError) as error:
+        raise UsageError(f"{argument}: {_one_line(str(error.__cause__ or error))} (in {node.get('_target_')})") from error
+
+
+def explain(error: Exception, task: str) -> str:
+    """A Hydra or OmegaConf error as one line that says what exists instead."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _explain_missing(error.missing_cfg_file)
+    message = str(error)
+    if match := re.match(r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'", message):
+        return _explain_unknown_key(match[1], task)
+    return _one_line(message)
+
+
+def _explain_missing(name: str) -> str:
+    group, _, option = name.rpartition("/")
+    options = sorted(path.relative_to(CONF / group).with_suffix("").as_posix() for path in (CONF / group).glob("*.yaml"))
+    if name.startswith("tuned/"):
+        # tuned/<task>/<model>/<optimizer>: the group may not exist at all
+        task, model = (name.split("/") + ["", ""])[1:3]
+        cells = sorted(path.relative_to(CONF / "tuned" / task).with_suffix("").as_posix() for path in (CONF / "tuned" / task).rglob("*.yaml"))
+        return (
+            f"optimizer={option}: no published cell {name} for model={model}; published: {', '.join(cells)}; "
+            f"tuned=none runs conf/optimizer/{option}.yaml as it stands"
+        )
+    close = difflib.get_close_matches(option, options, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"{group}={option}: there is no conf/{name}.yaml{hint}; choose one of {', '.join(options)}"
+
+
+def _explain_unknown_key(key: str, task: str) -> str:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node: Any = compose(task)
+    *parents, leaf = key.replace("/", ".").split(".")
+    for parent in parents:
+        child = node.get(parent) if isinstance(node, DictConfig) else None
+        if not isinstance(child, DictConfig):
+            break
+        node = child
+    known = [str(name) for name in node]
+    close = difflib.get_close_matches(leaf, known, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"{key}: there is no such setting{hint}; here are {', '.join(known)}"
+
+
+def _one_line(message: str) -> str:
+    return "; ".join(line.strip() for line in message.splitlines() if line.strip())

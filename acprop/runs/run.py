@@ -1,0 +1,321 @@
+"""One run: folder, record, tracking, seeds, device, checkpoint, resume. The harness in one picture:
+
+    with Run.open(cfg, select=("test/top1", "max")) as run:
+        if run.finished:
+            return
+        model, optimizer = ...
+        run.register(model=model, optimizer=optimizer)      # restores them if the run was interrupted
+        for epoch in run.epochs(cfg.epochs):                # goes on where it stopped
+            for x, y in run.batches(loader(epoch, start=run.batch)):
+                ...
+            run.log("test", top1=...)
+"""
+
+import fcntl
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, TypeVar
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from acprop.runs import checkpoint, environment
+from acprop.runs.errors import Diverged, UsageError, require
+from acprop.runs.identity import Config, config_hash, run_dir, runs_root, scale_label
+from acprop.runs.record import FINISHED, MetricsFile, finite_or_none, write_atomically, write_json
+from acprop.runs.tracking import Tracker, choose_mode
+
+T = TypeVar("T")
+
+
+class Interrupted(SystemExit):
+    """SIGTERM arrived; the run has saved what it needs. As a `SystemExit` it also ends the sweep around it."""
+
+
+class Run:
+    """A context manager that turns a config into one record.
+
+    Leaving it normally makes the run `done`. A `Diverged` makes it `diverged` and goes no further: it is a result.
+    `KeyboardInterrupt` and SIGTERM make it `interrupted`, any other exception `failed`. After a `UsageError` nothing
+    is left that was not there before.
+
+    Attributes:
+        finished: the run had ended before and there is nothing to do.
+        dir: its folder.
+        device: where to compute.
+        epoch, batch, step: position of the next batch: epoch, batch within it, optimizer steps so far.
+    """
+
+    def __init__(self, config: Config, select: tuple[str, Literal["max", "min"]] | None) -> None:
+        require(isinstance(config["seed"], int) and config["seed"] >= 0, "seed", config["seed"], "a whole number >= 0")
+        require(
+            config["threads"] is None or (isinstance(config["threads"], int) and config["threads"] > 0),
+            "threads", config["threads"], "a whole number > 0, or null for every core",
+        )  # fmt: skip
+        choose_mode(config["tracking"]["mode"])  # a wrong name is said now, not after an epoch
+        self.config = config
+        self.select = select
+        self.dir = run_dir(config)
+        self.device = environment.pick_device(config["device"])
+        self.epoch = self.batch = self.step = self.samples = 0
+        self.finished = False
+        self.values: dict[str, float] = {}
+        self.best: dict[str, Any] = {}
+        self._registered: dict[str, Any] = {}
+        self._tracker: Tracker | None = None
+        self._stop_requested = False
+        self._previous: dict[str, Any] | None = None
+        self._metrics_bytes = 0
+        self._wall_before = 0.0
+
+    @classmethod
+    def open(cls, cfg: DictConfig, select: tuple[str, Literal["max", "min"]] | None = None) -> "Run":
+        """A run for a composed config.
+
+        Args:
+            cfg: holds at least task, names.{dataset,model,optimizer}, seed, force, device, threads,
+                checkpoint_every_s, tracking and scale; everything else is the experiment.
+            select: `("split/metric", "max" | "min")`, the rule that picks the `best` epoch of the record.
+        """
+        config = OmegaConf.to_container(cfg, resolve=True)
+        assert isinstance(config, dict)
+        config.pop("hydra", None)
+        return cls(config, select)  # type: ignore[arg-type]
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> "Run":
+        self._fresh_folder = not self.dir.exists()
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.dir / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UsageError(f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it") from None
+        summary_path = self.dir / "run.json"
+        if summary_path.exists():
+            self._previous = json.loads(summary_path.read_text())
+        if self.config["force"]:
+            self._clear()
+        elif self._previous and self._previous["status"] in FINISHED:
+            self.finished = True
+            self.summary = self._previous
+            print(f"{self.summary['status']} already: {self.dir} (force=true runs it again)")
+            return self
+
+        self._saved = None
+        if (self.dir / "checkpoint.pt").exists():
+            self._saved = checkpoint.load(self.dir / "checkpoint.pt")
+            for name in ("epoch", "batch", "step", "values", "best"):
+                setattr(self, name, self._saved[name])
+            self._metrics_bytes = self._saved["metrics_bytes"]
+            self._wall_before = self._saved["wall_s"]
+        self._resumed = self._saved is not None
+        # Said each time, not left to the environment: a launcher's worker must compute the same bits as this process.
+        torch.set_num_threads(self.config["threads"] or environment.available_cores())
+        environment.seed_everything(self.config["seed"])
+        self._metrics: MetricsFile | None = None
+        self._started = self._last_save = time.monotonic()
+        self._start_step = self.step
+        self.summary = {
+            "status": "running",
+            **{name: self.config["names"][name] for name in ("dataset", "model", "optimizer")},
+            "task": self.config["task"],
+            "seed": self.config["seed"],
+            "scale": scale_label(self.config),
+            "hash": config_hash(self.config),
+            "selection": f"{self.select[1]} of {self.select[0]} over epochs" if self.select else None,
+            "attempts": (self._previous or {}).get("attempts", 0) + 1,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **environment.describe(self.device),
+        }
+        write_atomically(self.dir / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        self._write_summary("running")
+        self._old_handler = self._listen()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        if self.finished:
+            self._lock.close()
+            return False
+        if self._old_handler is not None:
+            signal.signal(signal.SIGTERM, self._old_handler)
+        if error is None:
+            self._save()
+        if self._metrics:
+            self._metrics.close()
+        if isinstance(error, UsageError):
+            self._leave_no_trace()
+        elif error is None:
+            self._write_summary("done")
+        elif isinstance(error, Diverged):
+            self._write_summary("diverged", error=str(error))
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            self._write_summary("interrupted")
+        else:
+            self._write_summary("failed", error=f"{type(error).__name__}: {error}")
+        if self._tracker:
+            self._tracker.summarize({"status": self.summary["status"], **self.summary["final"]})
+            self._tracker.finish(exit_code=0 if error is None or isinstance(error, Diverged) else 1)
+        self._lock.close()
+        if self.summary["status"] in FINISHED:
+            print(self.result_line())
+        return isinstance(error, Diverged)
+
+    def result_line(self) -> str:
+        names = self.config["names"]
+        values = ", ".join(f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value))
+        best = f"; best {self.select[0]} {self.best['value']:.4g} at epoch {self.best['epoch']}" if self.best and self.select else ""
+        head = f"{names['dataset']} {names['model']} {names['optimizer']} seed={self.config['seed']}"
+        return f"{head}: {self.summary['status']}: {values}{best} -> {self.dir}"
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def register(self, **objects: Any) -> None:
+        """Names what a checkpoint holds: objects with `state_dict`, or tensors that are changed in place. If the run
+        was interrupted they get their state back, and the generators theirs, so call it once, last before the loop."""
+        self._registered = objects
+        if self._saved is None:
+            return
+        for name, item in objects.items():
+            state = self._saved["objects"][name]
+            item.copy_(state) if isinstance(item, torch.Tensor) else item.load_state_dict(state)
+        checkpoint.set_rng_state(self._saved["rng"])
+        self._saved = None
+
+    def describe(self, **facts: Any) -> None:
+        """Adds facts about data and model to run.json."""
+        self.summary.update(facts)
+
+    def epochs(self, count: int) -> Iterator[int]:
+        """Epoch numbers from where the run stands to `count`."""
+        for epoch in range(self.epoch, count):
+            yield epoch
+            self.epoch, self.batch = epoch + 1, 0
+            self._pause_point()
+
+    def batches(self, loader: Iterable[T]) -> Iterator[T]:
+        """What is left of this epoch, one optimizer step each; between two of them the run can be saved or stopped."""
+        for item in loader:
+            yield item
+            self.batch += 1
+            self.step += 1
+            self._pause_point()
+
+    def log(self, split: str, **metrics: float) -> None:
+        """Records one value per metric, at the present step and epoch (counted from 1), and mirrors them to wandb."""
+        epoch = self.epoch + 1
+        rate = self._learning_rate()
+        if self._metrics is None:
+            self._start_logging()
+        assert self._metrics
+        for name, value in metrics.items():
+            value = float(value)
+            key = f"{split}/{name}"
+            self.values[key] = value
+            self._metrics.append(
+                value, step=self.step, epoch=epoch, split=split, metric=name, lr=rate, wall_s=round(self.wall_s(), 3)
+            )
+            if self.select and key == self.select[0] and math.isfinite(value):
+                sign = 1 if self.select[1] == "max" else -1
+                if not self.best or sign * value > sign * self.best["value"]:
+                    self.best = {"value": value, "epoch": epoch, "step": self.step}
+        self._metrics.flush()
+        assert self._tracker
+        self._tracker.log({**{f"{split}/{k}": v for k, v in metrics.items()}, "epoch": epoch, "lr": rate}, self.step)
+
+    def require_finite(self, name: str, value: float) -> None:
+        """Ends the run as `diverged` unless `value` is finite."""
+        if not math.isfinite(value):
+            raise Diverged(f"{name} is {float(value)} at epoch {self.epoch + 1}, step {self.step}")
+
+    def wall_s(self) -> float:
+        """Seconds at work, earlier attempts included as far as their checkpoint."""
+        return self._wall_before + time.monotonic() - self._started
+
+    # -- the record ----------------------------------------------------------------------------------------------
+
+    def _write_summary(self, status: str, error: str | None = None) -> None:
+        at_work = time.monotonic() - self._started
+        self.summary.update(
+            status=status,
+            error=error,
+            final={key: finite_or_none(value) for key, value in self.values.items()},
+            best=self.best,
+            epochs=self.epoch,
+            steps=self.step,
+            wall_s=round(self.wall_s(), 3),
+            samples_per_s=round(self.samples / at_work, 2) if at_work and self.samples else None,
+            peak_memory_mib=environment.peak_memory_mib(self.device),
+        )
+        write_json(self.dir / "run.json", self.summary)
+
+    def _start_logging(self) -> None:
+        # Only now: a run that stops at bad input has then left nothing with wandb either.
+        self._metrics = MetricsFile(self.dir / "metrics.jsonl", self._metrics_bytes)
+        run_id = "-".join(self.dir.relative_to(runs_root()).parts).replace("=", "")
+        self._tracker = Tracker(self.config["tracking"], self.dir, run_id, self._resumed, self.config)
+
+    def _learning_rate(self) -> float | None:
+        optimizer = self._registered.get("optimizer")
+        return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else None
+
+    def _clear(self) -> None:
+        self._previous = None
+        for item in self.dir.iterdir():
+            if item.name != ".lock":
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+    def _leave_no_trace(self) -> None:
+        if self._previous is not None:
+            write_json(self.dir / "run.json", self._previous)
+            return
+        shutil.rmtree(self.dir)
+        for parent in self.dir.parents:
+            if parent == runs_root().parent or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+    # -- stopping and saving -------------------------------------------------------------------------------------
+
+    def _listen(self) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return None  # only the main thread may; a launcher's worker thread is stopped by its process
+        return signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
+        if not self._registered:
+            raise Interrupted(128 + signum)  # nothing to save
+        self._stop_requested = True
+
+    def _pause_point(self) -> None:
+        due = time.monotonic() - self._last_save >= self.config["checkpoint_every_s"]
+        if due or self._stop_requested:
+            self._save()
+        if self._stop_requested:
+            raise Interrupted(128 + signal.SIGTERM)
+
+    def _save(self) -> None:
+        if not self._registered:
+            return
+        objects = {
+            name: item if isinstance(item, torch.Tensor) else item.state_dict() for name, item in self._registered.items()
+        }
+        state = {
+            "objects": objects,
+            "rng": checkpoint.rng_state(),
+            **{name: getattr(self, name) for name in ("epoch", "batch", "step", "values", "best")},
+            "metrics_bytes": self._metrics.flush() if self._metrics else self._metrics_bytes,
+            "wall_s": self.wall_s(),
+        }
+        checkpoint.save(self.dir / "checkpoint.pt", state)
+        self._last_save = time.monotonic()

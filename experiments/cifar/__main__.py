@@ -1,0 +1,21 @@
+"""Fig 6 and its relatives: CNNs on 32x32 images. `python -m experiments.cifar --help`"""
+
+from omegaconf import DictConfig
+
+from acprop.runs.launch import launch
+
+
+def run(cfg: DictConfig) -> None:
+    from experiments.supervised import train  # torch loads only when something runs
+
+    train(cfg)
+
+
+def report() -> None:
+    from acprop.report.cnn import write_all
+
+    write_all()
+
+
+if __name__ == "__main__":
+    launch("cifar", run, report)

@@ -1,0 +1,241 @@
+"""Small image sets, whole in memory as uint8, augmented per batch by tensor operations.
+
+Every set arrives as 32x32 with its own normalisation. Order and augmentation are functions of (seed, epoch, batch)
+alone, drawn on the CPU, so they are the same on every device and a resumed run sees exactly the batches it missed.
+"""
+
+import gzip
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from acprop.runs import UsageError, data_root
+
+PADDING = 4
+EVAL_BATCH = 500
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def generator(*key: int) -> torch.Generator:
+    """A CPU generator that depends on all numbers of `key`."""
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+@dataclass
+class ImageData:
+    """A train and a test set.
+
+    Attributes:
+        train_images, test_images: uint8 (N, C, 32, 32).
+        train_labels, test_labels: int64 (N,).
+        mean, std: of each channel, for pixels in [0, 1].
+        flip: whether a mirrored image still shows its class.
+        published: whether the files are the published ones, by checksum.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_classes: int
+    flip: bool
+    published: bool = True
+
+    @property
+    def channels(self) -> int:
+        return self.train_images.shape[1]
+
+    def to(self, device: torch.device) -> "ImageData":
+        for name in ("train_images", "train_labels", "test_images", "test_labels"):
+            setattr(self, name, getattr(self, name).to(device))
+        scale = torch.tensor(self.std, device=device).mul(255).reciprocal().view(1, -1, 1, 1)
+        shift = torch.tensor(self.mean, device=device).div(torch.tensor(self.std, device=device)).view(1, -1, 1, 1)
+        self._scale, self._shift = scale, shift
+        return self
+
+    def normalize(self, images: Tensor) -> Tensor:
+        return images.float().mul_(self._scale).sub_(self._shift)
+
+    def train_batches(
+        self, seed: int, epoch: int, batch_size: int, start: int = 0, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled, augmented batches of one epoch, from batch number `start`; the last may be smaller."""
+        order = torch.randperm(len(self.train_labels), generator=generator(seed, epoch))
+        order = order.to(self.train_labels.device)
+        for number, index in enumerate(order.split(batch_size)):
+            if number >= start:
+                images = self.augment(self.train_images[index], generator(seed, epoch, number))
+                yield self.normalize(images).contiguous(memory_format=memory_format), self.train_labels[index]
+
+    def augment(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """Pads by 4 zero pixels, crops 32x32 at random, mirrors half of the images where `flip` allows."""
+        count, channels, size, _ = images.shape
+        offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=random).to(images.device)
+        positions = torch.arange(size, device=images.device)
+        rows, columns = offsets + positions  # (count, size) each
+        if self.flip:
+            mirrored = torch.randint(0, 2, (count, 1), generator=random).bool().to(images.device)
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        padded = F.pad(images, [PADDING] * 4)
+        which = torch.arange(count, device=images.device).view(-1, 1, 1)
+        # advanced indices around a slice put the channels last: (count, size, size, channels)
+        return padded[which, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+
+    def test_batches(self, memory_format: torch.memory_format = torch.contiguous_format) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in zip(self.test_images.split(EVAL_BATCH), self.test_labels.split(EVAL_BATCH), strict=True):
+            yield self.normalize(images).contiguous(memory_format=memory_format), labels
+
+
+# -- the sets ----------------------------------------------------------------------------------------------------
+
+
+def digits() -> ImageData:
+    """scikit-learn's 1,797 handwritten digits (UCI, 8x8, part of the package), enlarged to 32x32; 1,437 train,
+    360 test, the same split always."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = torch.from_numpy(images).view(-1, 1, 8, 8).float() * (255 / 16)
+    pixels = F.interpolate(pixels, size=(32, 32), mode="bilinear", align_corners=False).round().to(torch.uint8)
+    train, test = train_test_split(np.arange(len(labels)), test_size=360, random_state=0, stratify=labels)
+    targets = torch.from_numpy(labels).long()
+    return ImageData(
+        pixels[train], targets[train], pixels[test], targets[test], mean=(0.3053,), std=(0.3458,), num_classes=10, flip=False
+    )
+
+
+def cifar10() -> ImageData:
+    """CIFAR-10 (Krizhevsky 2009), normalised as the authors do."""
+    return _cifar("CIFAR10", "cifar10", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 10)
+
+
+def cifar100() -> ImageData:
+    """CIFAR-100 (Krizhevsky 2009)."""
+    return _cifar("CIFAR100", "cifar100", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762), 100)
+
+
+def fashion_mnist() -> ImageData:
+    """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), 28x28 padded to 32x32; from `$ACPROP_DATA`, or from Debian's
+    package dataset-fashion-mnist if that is installed."""
+    from torchvision import datasets
+
+    cls = datasets.FashionMNIST
+    root = data_root()
+    raw = root / "FashionMNIST" / "raw"
+    names = [name for name, _ in cls.resources]
+    here = [(raw / name).exists() or (raw / name).with_suffix("").exists() for name in names]
+    if not all(here) and all((DEBIAN_FASHION_MNIST / name).exists() for name in names):
+        raw = DEBIAN_FASHION_MNIST
+    elif not all(here):
+        for name, checksum in cls.resources:
+            _download("fashion_mnist", [mirror + name for mirror in cls.mirrors], raw / name, checksum)
+    train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
+    published = all(not (raw / n).exists() or _md5(raw / n) == checksum for n, checksum in cls.resources)
+    return ImageData(
+        F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(), F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
+        mean=(0.2190,), std=(0.3318,), num_classes=10, flip=True, published=published or raw == DEBIAN_FASHION_MNIST,
+    )  # fmt: skip
+
+
+def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float, ...], num_classes: int) -> ImageData:
+    from torchvision import datasets
+    from torchvision.datasets.utils import extract_archive
+
+    cls: Any = getattr(datasets, class_name)
+    root = data_root()
+    if not (root / cls.base_folder).is_dir():
+        archive = root / cls.filename
+        _download(name, [cls.url], archive, cls.tgz_md5)
+        extract_archive(str(archive), str(root))
+
+    # A folder that is there is used, whoever made it; whether it is the published one goes into the record.
+    unchecked: Any = type(
+        class_name,
+        (cls,),
+        {
+            "train_list": [[file, None] for file, _ in cls.train_list],
+            "test_list": [[file, None] for file, _ in cls.test_list],
+            "meta": {**cls.meta, "md5": None},
+        },
+    )
+    try:
+        train, test = unchecked(root, train=True), unchecked(root, train=False)
+    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"dataset={name}: {root / cls.base_folder} does not hold a whole {class_name} ({reason}); "
+            f"remove the folder to fetch it again, or run dataset=digits"
+        ) from error
+    published = all(_md5(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list)
+
+    def tensors(part: Any) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
+
+    return ImageData(*tensors(train), *tensors(test), mean, std, num_classes, flip=True, published=published)
+
+
+def _read_idx(path: Path) -> Tensor:
+    """An idx file, packed or not, as MNIST and its successors use."""
+    from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+
+    if path.exists():
+        unpacked = path.with_suffix("")
+        if not unpacked.exists():
+            import tempfile
+
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(gzip.decompress(path.read_bytes()))
+                file.flush()
+                return read_sn3_pascalvincent_tensor(file.name)
+        return read_sn3_pascalvincent_tensor(str(unpacked))
+    return read_sn3_pascalvincent_tensor(str(path.with_suffix("")))
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _download(name: str, urls: list[str], path: Path, md5: str) -> None:
+    """Fetches the first of `urls` that answers into `path`, going on where a broken download stopped."""
+    if path.exists() and _md5(path) == md5:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    reason = ""
+    for url in urls:
+        done = part.stat().st_size if part.exists() else 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer, part.open("ab") as file:
+                if answer.status != 206:  # the server starts from the beginning
+                    file.truncate(0)
+                while chunk := answer.read(1 << 20):
+                    file.write(chunk)
+        except (urllib.error.URLError, OSError) as error:
+            reason = str(getattr(error, "reason", error))
+            continue
+        if _md5(part) == md5:
+            part.replace(path)
+            return
+        part.unlink()
+        reason = "its checksum is wrong"
+    if part.exists() and not part.stat().st_size:
+        part.unlink()
+    raise UsageError(
+        f"dataset={name}: not in {path.parent}, and {urls[-1]} could not be fetched ({reason}); place the file there or "
+        f"set ACPROP_DATA to the folder that holds it; dataset=digits runs now, without any download"
+    )
