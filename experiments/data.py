@@ -113,7 +113,7 @@ def digits() -> ImageData:
     train, test = train_test_split(np.arange(len(labels)), test_size=360, random_state=0, stratify=labels)
     targets = torch.from_numpy(labels).long()
     return ImageData(
-        pixels[train], targets[train], pixels[test], targets[test], mean=(0.3053,), std=(0.3458,), num_classes=10, flip=False
+        pixels[train], targets[train], pixels[test], targets[test], mean=(0.3054,), std=(0.3237,), num_classes=10, flip=False
     )
 
 

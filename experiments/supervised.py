@@ -32,8 +32,8 @@ def train(cfg: DictConfig) -> None:
         data = build("dataset", cfg.dataset).to(run.device)
         model = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         model = model.to(run.device, memory_format=layout)
-        optimizer = build("optimizer", cfg.optimizer)(model.parameters())
-        schedule = build("schedule", cfg.schedule)(optimizer, epochs=cfg.epochs)
+        optimizer = build("optimizer", cfg.optimizer, model.parameters())
+        schedule = build("schedule", cfg.schedule, optimizer, epochs=cfg.epochs)
         totals = torch.zeros(3, device=run.device, dtype=torch.float64)  # loss, correct, count of this epoch
         run.describe(
             parameters=sum(p.numel() for p in model.parameters()),
