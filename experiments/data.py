@@ -69,7 +69,12 @@ class ImageData:
         return images.float().mul_(self._scale).sub_(self._shift)
 
     def train_batches(
-        self, seed: int, epoch: int, batch_size: int, start: int = 0, memory_format: torch.memory_format = torch.contiguous_format
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        start: int = 0,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Shuffled, augmented batches of one epoch, from batch number `start`; the last may be smaller."""
         order = torch.randperm(len(self.train_labels), generator=generator(seed, epoch))
@@ -93,7 +98,9 @@ class ImageData:
         # advanced indices around a slice put the channels last: (count, size, size, channels)
         return padded[which, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
 
-    def test_batches(self, memory_format: torch.memory_format = torch.contiguous_format) -> Iterator[tuple[Tensor, Tensor]]:
+    def test_batches(
+        self, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in zip(self.test_images.split(EVAL_BATCH), self.test_labels.split(EVAL_BATCH), strict=True):
             yield self.normalize(images).contiguous(memory_format=memory_format), labels
 
@@ -113,7 +120,14 @@ def digits() -> ImageData:
     train, test = train_test_split(np.arange(len(labels)), test_size=360, random_state=0, stratify=labels)
     targets = torch.from_numpy(labels).long()
     return ImageData(
-        pixels[train], targets[train], pixels[test], targets[test], mean=(0.3054,), std=(0.3237,), num_classes=10, flip=False
+        pixels[train],
+        targets[train],
+        pixels[test],
+        targets[test],
+        mean=(0.3054,),
+        std=(0.3237,),
+        num_classes=10,
+        flip=False,
     )
 
 
@@ -179,7 +193,9 @@ def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float
             f"dataset={name}: {root / cls.base_folder} does not hold a whole {class_name} ({reason}); "
             f"remove the folder to fetch it again, or run dataset=digits"
         ) from error
-    published = all(_md5(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list)
+    published = all(
+        _md5(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list
+    )
 
     def tensors(part: Any) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)

@@ -44,7 +44,9 @@ def train(cfg: DictConfig) -> None:
         run.register(model=model, optimizer=optimizer, schedule=schedule, totals=totals)
 
         steps = -(-len(data.train_labels) // cfg.batch_size)
-        bar = tqdm(total=cfg.epochs * steps, initial=run.step, unit="step", disable=not sys.stderr.isatty(), leave=False)
+        bar = tqdm(
+            total=cfg.epochs * steps, initial=run.step, unit="step", disable=not sys.stderr.isatty(), leave=False
+        )
         for epoch in run.epochs(cfg.epochs):
             model.train()
             for x, y in run.batches(data.train_batches(cfg.seed, epoch, cfg.batch_size, run.batch, layout)):

@@ -165,7 +165,9 @@ def test_label_names_what_differs_from_the_scale():
     assert scale_label(OmegaConf.to_container(config(epochs=2))) == "paper-epochs=2"
 
 
-@pytest.mark.parametrize(("change", "words"), [({"seed": -1}, "seed=-1"), ({"threads": 0}, "threads=0"), ({"device": "tpu"}, "device='tpu'")])
+@pytest.mark.parametrize(
+    ("change", "words"), [({"seed": -1}, "seed=-1"), ({"threads": 0}, "threads=0"), ({"device": "tpu"}, "device='tpu'")]
+)
 def test_bad_settings_are_named(change, words):
     with pytest.raises(UsageError, match=words):
         Run.open(config(**change))

@@ -52,7 +52,9 @@ class AdaptiveOptimizer(Optimizer):
             buckets: dict[Any, list[Tensor]] = defaultdict(list)
             for p in params:
                 if p.grad.is_sparse:  # type: ignore[union-attr]
-                    raise RuntimeError(f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam")
+                    raise RuntimeError(
+                        f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam"
+                    )
                 state = self.state[p]
                 if not state:
                     self._init_state(p, state, group)

@@ -77,7 +77,9 @@ def _values(records: list[Record], which: str) -> list[float]:
 
 def _table(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> None:
     models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
-    labels = sorted({*FIG6, *(label for _, label in cells)} - _split_up(cells), key=lambda label: order(label.split(" ")[0]))
+    labels = sorted(
+        {*FIG6, *(label for _, label in cells)} - _split_up(cells), key=lambda label: order(label.split(" ")[0])
+    )
     paper = published(dataset)
     header = ["optimizer"]
     columns: list[list[str]] = []
@@ -96,7 +98,9 @@ def _table(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], li
                 column.append(text)
             columns.append(column)
     rows = [[_row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
-    write_table(path, _caption(dataset, scale, cells), header, rows, _long(dataset, scale, models, labels, cells, paper))
+    write_table(
+        path, _caption(dataset, scale, cells), header, rows, _long(dataset, scale, models, labels, cells, paper)
+    )
 
 
 def _split_up(cells: dict[tuple[str, str], list[Record]]) -> set[str]:
@@ -125,7 +129,9 @@ def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]
     records = [record for group in cells.values() for record in group]
     config = records[0].config
     widths = sorted({record.config["model"]["width"] for record in records})
-    devices = ", ".join(sorted({f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records}))
+    devices = ", ".join(
+        sorted({f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records})
+    )
     commits = ", ".join(sorted({str(record.summary["commit"]) for record in records}))
     data = DATASETS.get(dataset, dataset)
     return (
@@ -146,7 +152,12 @@ def _long(
             records = cells.get((model, label), [])
             row: dict[str, object] = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label}
             row["seeds"] = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
-            row.update({status: sum(record.status == status for record in records) for status in (*FINISHED, "failed", "interrupted")})
+            row.update(
+                {
+                    status: sum(record.status == status for record in records)
+                    for status in (*FINISHED, "failed", "interrupted")
+                }
+            )
             for which in ("last", "best"):
                 summary = summarize(_values(records, which))
                 for field in ("mean", "std", "low", "high"):
@@ -167,7 +178,9 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
     models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
     paper, overlay = published(dataset), published_curves(dataset)
     with plt.rc_context(FONT):
-        figure, axes = plt.subplots(1, len(models), figsize=(3.3 * len(models), 2.9), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1, len(models), figsize=(3.3 * len(models), 2.9), squeeze=False, layout="constrained"
+        )
         for axis, model in zip(axes[0], models, strict=True):
             labels = sorted((label for m, label in cells if m == model), key=lambda label: order(label.split(" ")[0]))
             tops = []
@@ -179,7 +192,14 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
                     continue
                 epochs = [epoch for epoch, _ in curves[0][:length]]
                 values = np.array([[value for _, value in curve[:length]] for curve in curves])
-                axis.plot(epochs, values.mean(0), color=style.color, linestyle=style.linestyle, lw=1.3, label=_row_label(label))
+                axis.plot(
+                    epochs,
+                    values.mean(0),
+                    color=style.color,
+                    linestyle=style.linestyle,
+                    lw=1.3,
+                    label=_row_label(label),
+                )
                 if len(curves) > 1:
                     axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
                 tops.append(values.mean(0).max())
@@ -196,8 +216,18 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
         handles: dict[str, Any] = {}
         for axis in axes[0]:
             handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(7, max(1, len(handles))), frameon=False)
-        note = "" if not paper else "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(7, max(1, len(handles))),
+            frameon=False,
+        )
+        note = (
+            ""
+            if not paper
+            else "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
+        )
         figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
         path.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".png", ".pdf"):

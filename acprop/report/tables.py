@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acprop.runs.record import write_atomically
 
-_LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--", "×": r"$\times$"}  # noqa: RUF001
+_LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--", "×": r"$\times$"}
 
 
 def write_table(
@@ -32,7 +32,12 @@ def write_table(
         writer.writerows(long)
     write_atomically(path.with_name(path.name + ".csv"), buffer.getvalue())
 
-    tex = [r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}", rf"\begin{{tabular}}{{{'l' * len(header)}}}"]
+    tex = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(caption)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(header)}}}",
+    ]
     tex += [r"\toprule", " & ".join(map(_latex, header)) + r" \\", r"\midrule"]
     tex += [" & ".join(map(_latex, row)) + r" \\" for row in rows]
     tex += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]

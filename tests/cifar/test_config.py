@@ -58,7 +58,8 @@ def test_fig6_is_complete(model):
 
 
 @pytest.mark.parametrize(
-    ("model", "parameters"), [("vgg11", 9_750_922), ("resnet34", 21_282_122), ("densenet121", 6_956_298), ("wrn28_10", 36_479_194)]
+    ("model", "parameters"),
+    [("vgg11", 9_750_922), ("resnet34", 21_282_122), ("densenet121", 6_956_298), ("wrn28_10", 36_479_194)],
 )
 def test_the_papers_networks_have_their_size(model, parameters, configure):
     cfg = configure("cifar", f"model={model}", "tuned=none", "scale=paper")
@@ -129,4 +130,6 @@ def test_help_shows_the_groups_without_loading_torch(command):
 
 
 def test_conf_names_no_unknown_task():
-    assert {Path(p).name for p in (CONF / "tuned").iterdir() if p.is_dir()} <= {p.name for p in (ROOT / "experiments").iterdir()}
+    assert {Path(p).name for p in (CONF / "tuned").iterdir() if p.is_dir()} <= {
+        p.name for p in (ROOT / "experiments").iterdir()
+    }

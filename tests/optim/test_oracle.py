@@ -68,7 +68,10 @@ def test_goes_on_from_a_state_dict_read_with_weights_only(cls, transcription, ca
     y = x.detach().clone().requires_grad_()
     resumed = cls([y], lr=77.0)  # every hyper-parameter comes back with the state
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
-    assert all(np.array_equal(a, b) for a, b in zip(follow(optimizer, x, grads[60:]), follow(resumed, y, grads[60:]), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(follow(optimizer, x, grads[60:]), follow(resumed, y, grads[60:]), strict=True)
+    )
 
 
 @pytest.mark.parametrize("cls", [ACProp, AdaBelief, AdaShift])
@@ -78,7 +81,9 @@ def test_several_groups_and_missing_gradients(cls):
     twins = copy.deepcopy(params)
     groups = [{"params": params[:2], "lr": 1e-2}, {"params": params[2:], "weight_decay": 0.1}]
     many = cls(groups, foreach=True)
-    ones = [cls([twin], **({"lr": 1e-2} if i < 2 else {"weight_decay": 0.1}), foreach=False) for i, twin in enumerate(twins)]
+    ones = [
+        cls([twin], **({"lr": 1e-2} if i < 2 else {"weight_decay": 0.1}), foreach=False) for i, twin in enumerate(twins)
+    ]
     for step in range(30):
         for index, (p, twin) in enumerate(zip(params, twins, strict=True)):
             p.grad = None if (step + index) % 3 == 0 else torch.randn(3, dtype=torch.float64)

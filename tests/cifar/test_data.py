@@ -1,0 +1,130 @@
+"""Data: what arrives, and that it depends on (seed, epoch, batch) alone."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from acprop.runs import UsageError
+from experiments import data
+from experiments.data import ImageData
+
+
+@functools.cache
+def digits():
+    return data.digits().to(torch.device("cpu"))
+
+
+def test_digits_are_normalised_and_split_by_class():
+    d = digits()
+    assert d.train_images.shape == (1437, 1, 32, 32)
+    assert d.train_images.dtype == torch.uint8
+    assert len(d.test_labels) == 360
+    assert torch.bincount(d.test_labels).tolist() == pytest.approx([36] * 10, abs=1)
+    x = d.normalize(d.train_images)
+    assert x.mean().item() == pytest.approx(0, abs=1e-2)
+    assert x.std().item() == pytest.approx(1, abs=1e-2)
+
+
+def test_an_epoch_is_every_image_once_and_starts_anywhere():
+    d = digits()
+    whole = list(d.train_batches(seed=3, epoch=1, batch_size=100))
+    assert sum(len(y) for _, y in whole) == 1437
+    assert torch.equal(torch.cat([y for _, y in whole]).bincount(), d.train_labels.bincount())
+    torch.rand(5)  # the global generator has no say
+    rest = list(d.train_batches(seed=3, epoch=1, batch_size=100, start=13))
+    assert len(rest) == 2
+    assert all(torch.equal(x, a) and torch.equal(y, b) for (x, y), (a, b) in zip(whole[13:], rest, strict=True))
+    for seed, epoch in ((4, 1), (3, 2)):
+        x, _ = next(d.train_batches(seed=seed, epoch=epoch, batch_size=100))
+        assert not torch.equal(x, whole[0][0])
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_augmentation_is_a_padded_crop_and_a_mirror(flip):
+    images = torch.randint(1, 256, (200, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.zeros(200, dtype=torch.int64)
+    d = ImageData(images, labels, images, labels, (0.5,) * 3, (0.2,) * 3, 10, flip)
+    out = d.augment(images, data.generator(0))
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (4, 4), (4, 4)))
+    seen = set()
+    for image, source in zip(out.numpy(), padded, strict=True):
+        found = [
+            (row, column, mirror)
+            for row in range(9)
+            for column in range(9)
+            for mirror in (False, True)
+            if np.array_equal(image, source[:, row : row + 32, column : column + 32][:, :, :: -1 if mirror else 1])
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert {row for row, _, _ in seen} == set(range(9))
+    assert {column for _, column, _ in seen} == set(range(9))
+    assert {mirror for _, _, mirror in seen} == ({False, True} if flip else {False})
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def test_fashion_mnist_from_its_own_format(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "DEBIAN_FASHION_MNIST", tmp_path / "none")
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (6, 28, 28)), random.integers(0, 10, 6)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))  # packed or not
+    d = data.fashion_mnist()
+    assert d.train_images.shape == (6, 1, 32, 32)
+    assert np.array_equal(d.test_images[:, 0, 2:30, 2:30].numpy(), images)
+    assert d.train_labels.tolist() == labels.tolist()
+    assert not d.published
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    content = bytes(range(256)) * 40
+    asked: list[str | None] = []  # noqa: RUF012
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.end_headers()
+        self.wfile.write(self.content[start:])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def url():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Server.asked.clear()
+    yield f"http://127.0.0.1:{server.server_port}/file"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_download_goes_on_where_it_stopped(url, tmp_path):
+    checksum = hashlib.md5(Server.content).hexdigest()
+    (tmp_path / "file.part").write_bytes(Server.content[:1000])
+    data._download("x", [url], tmp_path / "file", checksum)
+    assert (tmp_path / "file").read_bytes() == Server.content
+    data._download("x", [url], tmp_path / "file", checksum)
+    assert Server.asked == ["bytes=1000-"]
+
+
+def test_a_wrong_download_is_not_kept(url, tmp_path):
+    with pytest.raises(UsageError, match="checksum"):
+        data._download("x", [url], tmp_path / "file", "0" * 32)
+    assert not list(tmp_path.glob("file*"))
