@@ -86,7 +86,7 @@ class ImageData:
 
     def augment(self, images: Tensor, random: torch.Generator) -> Tensor:
         """Pads by 4 zero pixels, crops 32x32 at random, mirrors half of the images where `flip` allows."""
-        count, channels, size, _ = images.shape
+        count, _, size, _ = images.shape
         offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=random).to(images.device)
         positions = torch.arange(size, device=images.device)
         rows, columns = offsets + positions  # (count, size) each
@@ -159,7 +159,8 @@ def fashion_mnist() -> ImageData:
     train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
     published = all(not (raw / n).exists() or _md5(raw / n) == checksum for n, checksum in cls.resources)
     return ImageData(
-        F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(), F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
+        F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(),
+        F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
         mean=(0.2190,), std=(0.3318,), num_classes=10, flip=True, published=published or raw == DEBIAN_FASHION_MNIST,
     )  # fmt: skip
 
@@ -252,6 +253,6 @@ def _download(name: str, urls: list[str], path: Path, md5: str) -> None:
     if part.exists() and not part.stat().st_size:
         part.unlink()
     raise UsageError(
-        f"dataset={name}: not in {path.parent}, and {urls[-1]} could not be fetched ({reason}); place the file there or "
+        f"dataset={name}: not in {path.parent}, and {urls[-1]} could not be fetched ({reason}); place it there or "
         f"set ACPROP_DATA to the folder that holds it; dataset=digits runs now, without any download"
     )

@@ -152,9 +152,15 @@ def test_two_processes_do_not_share_a_run():
 
 @pytest.mark.parametrize(
     ("change", "same"),
-    [({"device": "cuda"}, True), ({"seed": 3}, True), ({"threads": 2}, True), ({"epochs": 3.0}, True), ({"epochs": 4}, False),
-     ({"extra": 0}, False)],
-)  # fmt: skip
+    [
+        ({"device": "cuda"}, True),
+        ({"seed": 3}, True),
+        ({"threads": 2}, True),
+        ({"epochs": 3.0}, True),
+        ({"epochs": 4}, False),
+        ({"extra": 0}, False),
+    ],
+)
 def test_hash_covers_what_changes_the_result(change, same):
     one, other = (OmegaConf.to_container(c) for c in (config(), config(**change)))
     assert (config_hash(one) == config_hash(other)) == same
@@ -196,7 +202,7 @@ def test_wandb_is_offline_unless_logged_in(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("auto") == "disabled"
     assert choose_mode("offline") == "offline"
-    with pytest.raises(UsageError, match="tracking.mode"):
+    with pytest.raises(UsageError, match=r"tracking\.mode"):
         choose_mode("sometimes")
 
 

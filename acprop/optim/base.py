@@ -38,7 +38,7 @@ class AdaptiveOptimizer(Optimizer):
                 group.setdefault(key, value)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One optimization step; `closure`, if given, recomputes the loss, which is returned."""
         loss = None
         if closure is not None:
@@ -51,7 +51,7 @@ class AdaptiveOptimizer(Optimizer):
                 foreach = all(p.device.type == "cuda" for p in params)
             buckets: dict[Any, list[Tensor]] = defaultdict(list)
             for p in params:
-                if p.grad.is_sparse:  # type: ignore[union-attr]
+                if p.grad.is_sparse:
                     raise RuntimeError(
                         f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam"
                     )

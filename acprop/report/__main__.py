@@ -1,4 +1,4 @@
-"""`python -m acprop.report [tables] [figures]`: rebuilds what the records under `$ACPROP_RUNS` can say; no word: both."""
+"""`python -m acprop.report [tables] [figures]`: rebuilds what the records say; no word means both."""
 
 import sys
 

@@ -14,6 +14,7 @@ from acprop.report.tables import write_table
 from acprop.runs.identity import data_root, flatten, identity
 from acprop.runs.record import FINISHED, Record, load_records
 
+CURVES_FILE = "published_curves.csv"  # scripts/import_published_curves.py writes it
 FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
 
 
@@ -241,7 +242,7 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
 
 def published_curves(dataset: str) -> dict[tuple[str, str], list[tuple[float, float]]]:
     """(model, optimizer) -> (epoch, test top-1), if the user imported the authors' curve files."""
-    path = data_root() / "published_curves.csv"
+    path = data_root() / CURVES_FILE
     if dataset != "cifar10" or not path.exists():
         return {}
     curves: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)

@@ -39,12 +39,14 @@ def summarize(values: Sequence[float]) -> Summary | None:
 def separate_winner(summaries: Sequence[Summary | None], largest: bool = True) -> int | None:
     """Index of the best mean if its interval touches no other's; None if anything is left open. A single run has no
     interval, so nothing it takes part in is separate."""
-    present = [(index, s) for index, s in enumerate(summaries) if s]
-    if len(present) < 2 or any(s.low is None or s.high is None for _, s in present):
-        return None
-    best, winner = max(present, key=lambda item: item[1].mean if largest else -item[1].mean)
-    for index, s in present:
-        assert s.low is not None and s.high is not None and winner.low is not None and winner.high is not None
-        if index != best and (s.high >= winner.low if largest else s.low <= winner.high):
+    intervals = []
+    for index, s in enumerate(summaries):
+        if s is None:
+            continue
+        if s.low is None or s.high is None:
             return None
-    return best
+        intervals.append((s.low, s.high, index) if largest else (-s.high, -s.low, index))
+    intervals.sort(reverse=True)
+    if len(intervals) < 2 or max(high for _, high, _ in intervals[1:]) >= intervals[0][0]:
+        return None
+    return intervals[0][2]

@@ -1,7 +1,7 @@
 """How an optimizer is called and drawn, everywhere: Okabe-Ito colours, which colour-blind readers tell apart, and a
 line style each, for print in grey."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Look(NamedTuple):
@@ -26,7 +26,13 @@ OPTIMIZERS = {
 }
 MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
-FONT = {"font.size": 8, "axes.titlesize": 9, "legend.fontsize": 7, "axes.spines.top": False, "axes.spines.right": False}
+FONT: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def look(optimizer: str) -> Look:

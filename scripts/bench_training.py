@@ -1,0 +1,96 @@
+"""What the suite costs per training step, and what bf16 with channels_last brings. Ratios from one run, side by side.
+
+    python scripts/bench_training.py [--threads 2] [--steps 4]
+
+ResNet-34 at 32x32, batch 128, full width, ACProp. The bare loop is forward, backward and optimizer step on one fixed
+batch; the suite's is what `experiments.cifar` runs: data, augmentation, step, totals, pause points.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from acprop.runs import Run
+from acprop.runs.launch import CONF, build
+from experiments.data import ImageData
+from experiments.supervised import autocast, train_step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=4, help="timed steps of each kind, interleaved")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ACPROP_RUNS"] = folder
+        measure(arguments.threads, arguments.steps)
+
+
+def measure(threads: int, steps: int) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(
+            "cifar",
+            ["dataset=cifar10", "model=resnet34", "scale=paper", f"threads={threads}", "tracking.mode=offline"],
+            return_hydra_config=True,
+        )
+    HydraConfig.instance().set_config(cfg)
+    images = torch.randint(0, 256, ((steps + 2) * 128, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 10, (len(images),))
+    data = ImageData(images, labels, images, labels, (0.5,) * 3, (0.25,) * 3, 10, flip=True).to(torch.device("cpu"))
+
+    kinds: dict[str, Callable[[], object]] = {}
+    with Run.open(cfg) as run:
+        for name, precision, layout in (
+            ("fp32 contiguous", "fp32", torch.contiguous_format),
+            ("fp32 channels_last", "fp32", torch.channels_last),
+            ("bf16 channels_last", "bf16", torch.channels_last),
+        ):
+            model = build("model", cfg.model, num_classes=10, in_channels=3).to(memory_format=layout)
+            optimizer = build("optimizer", cfg.optimizer, model.parameters())
+            x, y = next(data.train_batches(0, 0, 128, memory_format=layout))
+            totals = torch.zeros(3, dtype=torch.float64)
+            batches = run.batches(data.train_batches(0, 0, 128, memory_format=layout))
+
+            def bare(model=model, optimizer=optimizer, x=x, y=y, precision=precision):
+                with autocast(x.device, precision):
+                    loss = F.cross_entropy(model(x), y)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+
+            def suite(model=model, optimizer=optimizer, batches=batches, precision=precision, totals=totals):
+                x, y = next(batches)
+                train_step(model, optimizer, x, y, precision, totals)
+
+            kinds[f"{name}, bare"] = bare
+            kinds[f"{name}, suite"] = suite
+        seconds: dict[str, list[float]] = {name: [] for name in kinds}
+        for step in range(steps + 1):
+            for name, call in kinds.items():
+                start = time.perf_counter()
+                call()
+                if step:  # the first warms up
+                    seconds[name].append(time.perf_counter() - start)
+
+    print(f"ResNet-34, 32x32, batch 128, {threads} threads, torch {torch.__version__}; median of {steps} steps")
+    times = {name: median(values) for name, values in seconds.items()}
+    for name, value in times.items():
+        print(f"  {name:28} {value:7.3f} s/step  {128 / value:6.1f} images/s")
+    for name in ("fp32 contiguous", "fp32 channels_last", "bf16 channels_last"):
+        # each suite step beside the bare step just before it: drift of the machine cancels
+        pairs = zip(seconds[f"{name}, suite"], seconds[f"{name}, bare"], strict=True)
+        print(f"suite / bare, {name}: {median(s / b for s, b in pairs):.3f}")
+    pairs = zip(seconds["fp32 contiguous, suite"], seconds["bf16 channels_last, suite"], strict=True)
+    print(f"bf16 channels_last / fp32 contiguous, images per second: {median(a / b for a, b in pairs):.2f}")
+
+
+if __name__ == "__main__":
+    main()

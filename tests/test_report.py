@@ -1,0 +1,151 @@
+"""Tables and figures are pure functions of records."""
+
+import csv
+import io
+
+import matplotlib.image
+import pytest
+import torch
+
+from acprop.report import PUBLISHED, cnn, results_root
+from acprop.report.__main__ import main
+from acprop.report.stats import Summary, separate_winner, summarize
+from acprop.report.tables import write_table
+from acprop.runs import Run, data_root
+from tests.conftest import ROOT
+
+
+def leave(configure, *overrides, scores=(50.0, 70.0, 60.0), status="done"):
+    """A record as the runner would leave it, with given scores."""
+    cfg = configure("cifar", "tracking=none", *overrides)
+    with Run.open(cfg, select=("test/top1", "max")) as run:
+        for epoch in run.epochs(len(scores)):
+            run.log("test", top1=scores[epoch])
+        if status == "diverged":
+            run.require_finite("training loss", float("nan"))
+
+
+def rows(name):
+    with (results_root() / "tables" / f"{name}.csv").open() as file:
+        return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def test_table_shows_last_best_spread_and_what_is_missing(configure):
+    for seed, last in enumerate((60.0, 62.0, 64.0)):
+        leave(configure, f"seed={seed}", scores=(50.0, 70.0 + seed, last))
+    leave(configure, "optimizer=sgd", scores=(10.0,), status="diverged")
+    assert main(["tables"]) == 0
+    table = rows("fig6_digits_laptop")
+    row = table["resnet34", "acprop"]
+    assert (float(row["last_mean"]), float(row["last_std"]), float(row["best_mean"])) == (62.0, 2.0, 71.0)
+    assert float(row["last_low"]) == pytest.approx(62 - 4.3027 * 2 / 3**0.5, abs=1e-3)
+    assert row["seeds"] == "0 1 2"
+    assert table["resnet34", "sgd"]["diverged"] == "1"
+    text = (results_root() / "tables" / "fig6_digits_laptop.md").read_text()
+    assert "62.00 ± 2.00 (3) [57.03, 66.97]" in text
+    assert "1 diverged" in text
+    assert "not run" in text
+    assert "laptop" in text.splitlines()[0]
+    assert "paper" not in text.splitlines()[4], "digits are not set beside the paper's CIFAR-10"
+
+
+def test_a_record_removed_changes_its_cell_and_only_that(configure, tmp_path):
+    import shutil
+
+    leave(configure, "optimizer=adam")
+    leave(configure, "optimizer=acprop")
+    cnn.write_all(figures=False)
+    before = rows("fig6_digits_laptop")
+    shutil.rmtree(next((tmp_path / "runs" / "cifar" / "digits-resnet34").glob("adam-*")))
+    cnn.write_all(figures=False)
+    after = rows("fig6_digits_laptop")
+    assert [key for key in before if before[key] != after[key]] == [("resnet34", "adam")]
+
+
+def test_scales_settings_and_data_sets_do_not_mix(configure):
+    leave(configure, "scale=laptop")
+    leave(configure, "scale=smoke")
+    leave(configure, "epochs=3")
+    leave(configure, "optimizer.lr=0.01")
+    leave(configure, "dataset=cifar10", "scale=paper")
+    cnn.write_all(figures=False)
+    names = {path.stem for path in (results_root() / "tables").glob("*.md")}
+    assert names == {"fig6_digits_laptop", "fig6_digits_smoke", "fig6_digits_laptop-epochs=3", "fig6_cifar10"}
+    optimizers = {optimizer for _, optimizer in rows("fig6_digits_laptop")}
+    assert {"acprop (lr=0.001)", "acprop (lr=0.01)"} <= optimizers
+    assert "acprop" not in optimizers
+    assert rows("fig6_cifar10")["resnet34", "acprop"]["paper_best"] == "95.36"
+    assert "/ paper 94.92" in (results_root() / "tables" / "fig6_cifar10.md").read_text()
+
+
+def test_figure_is_drawn_and_the_same_each_time(configure):
+    leave(configure, "dataset=cifar10", "scale=paper")
+    leave(configure, "dataset=cifar10", "scale=paper", "optimizer=adam", "model=vgg11")
+    cnn.write_all()
+    paths = [results_root() / "figures" / f"fig6_cifar10{suffix}" for suffix in (".png", ".pdf")]
+    first = [path.read_bytes() for path in paths]
+    image = matplotlib.image.imread(io.BytesIO(first[0]))
+    assert image[..., :3].std() > 0.05
+    cnn.write_all()
+    assert [path.read_bytes() for path in paths] == first
+    assert not [path for path in paths[0].parent.iterdir() if path not in paths]
+
+
+def test_latex_is_escaped_and_bold(tmp_path):
+    write_table(tmp_path / "t", "50 % of a_b", ["x"], [["**1.0 ± 0.1 (3)**"]], [{"x": 1}])
+    tex = (tmp_path / "t.tex").read_text()
+    assert r"\caption{50 \% of a\_b}" in tex
+    assert r"\textbf{1.0 $\pm$ 0.1 (3)}" in tex
+    assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 1
+
+
+def test_bold_needs_separate_intervals():
+    def interval(low, high):
+        return Summary(3, (low + high) / 2, 1.0, low, high)
+
+    assert separate_winner([interval(1, 2), interval(3, 4), None]) == 1
+    assert separate_winner([interval(1, 2), interval(3, 4)], largest=False) == 0
+    assert separate_winner([interval(1, 3.1), interval(3, 4)]) is None
+    assert separate_winner([interval(1, 2), summarize([9.0])]) is None
+    assert separate_winner([interval(1, 2)]) is None
+    assert summarize([]) is None
+
+
+def test_published_numbers_are_whole():
+    with (PUBLISHED / "fig6_cifar10.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {(row["model"], row["optimizer"]) for row in table} == {
+        (model, optimizer) for model in ("vgg11", "resnet34", "densenet121") for optimizer in cnn.FIG6
+    }
+    assert all(float(row["best"]) >= float(row["last"]) for row in table)
+    assert sum(row["authors_ran"] == "yes" for row in table) == 6
+
+
+def test_import_of_the_authors_curves(command, tmp_path, configure):
+    folder = tmp_path / "curve"
+    folder.mkdir()
+    wanted = {"train_acc": [90.0, 99.0, 99.5], "test_acc": [80.0, 95.36, 94.92]}
+    torch.save(wanted, folder / "resnet-acprop-lr0.001-betas0.9-0.999-eps1e-08-wdecay0.0005")
+    torch.save({"train_acc": [1.0], "test_acc": [99.0]}, folder / "resnet-acprop-lr0.1")
+    torch.save({"train_acc": [1.0], "test_acc": [50.0]}, folder / "vgg-sgd-lr0.1-momentum0.9")
+    script = str(ROOT / "scripts" / "import_published_curves.py")
+    done = command(script, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert (data_root() / cnn.CURVES_FILE).exists()
+    curves = cnn.published_curves("cifar10")
+    assert curves["resnet34", "acprop"] == [(1.0, 80.0), (2.0, 95.36), (3.0, 94.92)], "the published setting is taken"
+    assert curves["vgg11", "sgd"] == [(1.0, 50.0)]
+    leave(configure, "dataset=cifar10", "scale=paper")
+    cnn.write_all(tables=False)
+
+    (folder / "vgg-adam-lr1").write_bytes(b"no curve")
+    for arguments in ([str(folder)], [str(tmp_path / "nowhere")], []):
+        done = command(script, *arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "PATH" in done.stderr
+
+
+def test_unknown_word(capsys):
+    assert main(["tabels"]) == 2
+    assert "tabels" in capsys.readouterr().err
