@@ -1,0 +1,42 @@
+"""README's commands work when pasted."""
+
+import re
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_is_short():
+    assert len(README.splitlines()) < 200
+
+
+def test_the_python_example_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    scope: dict = {}
+    exec(example, scope)
+    assert scope["optimizer"].state_dict()["state"]
+
+
+def test_what_it_links_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_its_commands_compose(command):
+    """Every `python -m experiments...` line, composed as pasted but not run."""
+    lines = [line for line in re.findall(r"^python -m (experiments\.\S+.*)$", README, re.M) if "--help" not in line]
+    assert lines
+    for line in lines:
+        words = [
+            word for word in line.split() if word != "-m" and "nadam" not in word and not word.startswith("hydra/")
+        ]
+        words = [word.split(",")[0] for word in words]
+        done = command("-m", *words, "--cfg", "job")
+        assert done.returncode == 0, (line, done.stderr)
+
+
+def test_its_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z0-9-]+)", README, re.M):
+        assert re.search(rf"^{target}:", makefile, re.M), target
