@@ -108,6 +108,18 @@ def test_missing_data_is_one_line(command, tmp_path):
     assert not list((tmp_path / "runs").rglob("run.json"))
 
 
+def test_a_sweep_names_what_failed_and_keeps_the_rest(command):
+    done = command(
+        "-m", "experiments.cifar", "-m", "dataset=cifar10,digits", "model=vgg11", "scale=smoke", "tracking=none",
+        "hydra/launcher=joblib",
+    )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert "error: dataset=cifar10 model=vgg11 scale=smoke tracking=none: dataset=cifar10: not in" in line
+    assert "Traceback" not in done.stderr
+    assert [record.summary["dataset"] for record in load_records("cifar")] == ["digits"]
+
+
 def write_cifar10(folder, per_file=20):
     """A small folder in CIFAR-10's own format."""
     random = np.random.default_rng(0)
