@@ -40,3 +40,8 @@ def test_its_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([a-z0-9-]+)", README, re.M):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_its_table_is_the_committed_one():
+    table = (ROOT / "results" / "tables" / "fig6_digits_laptop.md").read_text().strip()
+    assert table in README

@@ -128,8 +128,13 @@ def _row_label(label: str) -> str:
 
 def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> str:
     records = [record for group in cells.values() for record in group]
-    config = records[0].config
-    widths = sorted({record.config["model"]["width"] for record in records})
+    budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
+    for model in MODELS:
+        config = next((r.config for r in records if r.summary["model"] == model), None)
+        if config:
+            text = f"{config['epochs']} epochs, batch {config['batch_size']}, width {config['width']}"
+            budgets[f"{text}, {config['precision']}"].append(MODELS[model])
+    told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
     devices = ", ".join(
         sorted({f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records})
     )
@@ -137,8 +142,7 @@ def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]
     data = DATASETS.get(dataset, dataset)
     return (
         f"Fig 6 on {data}: test top-1 in %, mean ± std (n) and 95 % interval over seeds; last epoch, and best epoch "
-        f"picked on the test set. Scale: {scale} ({config['epochs']} epochs, batch {config['batch_size']}, "
-        f"width {', '.join(map(str, widths))}, {config['precision']}). Bold: interval apart from all others. "
+        f"picked on the test set. Scale: {scale} ({told}). Bold: interval apart from all others. "
         f"Hardware: {devices}. Code: {commits}."
     )
 
@@ -184,7 +188,7 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
         )
         for axis, model in zip(axes[0], models, strict=True):
             labels = sorted((label for m, label in cells if m == model), key=lambda label: order(label.split(" ")[0]))
-            tops = []
+            tops: dict[str, float] = {}
             for label in labels:
                 style = look(label.split(" ")[0])
                 curves = [record.curve("test", "top1") for record in cells[model, label] if record.status in FINISHED]
@@ -203,15 +207,20 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
                 )
                 if len(curves) > 1:
                     axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
-                tops.append(values.mean(0).max())
+                tops[_row_label(label)] = values.mean(0).max()
                 if curve := overlay.get((model, label)):
                     axis.plot(*zip(*curve, strict=True), color=style.color, lw=0.5, alpha=0.6)
                 if reference := paper.get((model, label)):
                     axis.plot(float(reference["best_epoch"]), float(reference["best"]), "^", color=style.color, ms=4)
                     axis.plot(200, float(reference["last"]), "s", color=style.color, ms=3)
             if tops:
-                # what divides the optimizers is near the top; a run that never learns stays below the frame
-                axis.set_ylim(max(0.0, min(90.0, float(np.median(tops)) - 15)), min(100.5, max(tops) + 2))
+                # what divides the optimizers is near the top; a run that never learns stays below the frame, and is named
+                bottom = max(0.0, min(90.0, float(np.median(list(tops.values()))) - 15))
+                axis.set_ylim(bottom, min(100.5, max(tops.values()) + 2))
+                if below := [name for name, top in tops.items() if top < bottom]:
+                    axis.text(
+                        0.98, 0.02, "below: " + ", ".join(below), transform=axis.transAxes, ha="right", fontsize=7
+                    )
             axis.set(title=MODELS[model], xlabel="epoch")
         axes[0][0].set_ylabel("test top-1 (%)")
         handles: dict[str, Any] = {}
