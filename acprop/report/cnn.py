@@ -214,7 +214,7 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
                     axis.plot(float(reference["best_epoch"]), float(reference["best"]), "^", color=style.color, ms=4)
                     axis.plot(200, float(reference["last"]), "s", color=style.color, ms=3)
             if tops:
-                # what divides the optimizers is near the top; a run that never learns stays below the frame, and is named
+                # what divides the optimizers is near the top; a run that never learns is named below it
                 bottom = max(0.0, min(90.0, float(np.median(list(tops.values()))) - 15))
                 axis.set_ylim(bottom, min(100.5, max(tops.values()) + 2))
                 if below := [name for name, top in tops.items() if top < bottom]:
