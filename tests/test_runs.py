@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -211,6 +212,8 @@ def test_wandb_mirrors_the_record(tmp_path):
     work(cfg)
     (record,) = load_records("toy")
     (stored,) = record.path.glob("wandb/offline-run-*/run-*.wandb")
-    content = stored.read_bytes()
-    assert b"test/score" in content
+    deadline = time.time() + 30  # wandb's own process writes the file, after `finish` has returned
+    while b"test/score" not in stored.read_bytes():
+        assert time.time() < deadline, stored.read_bytes()
+        time.sleep(0.05)
     assert stored.stem == f"run-toy-d-m-o-{record.summary['hash']}-seed0"

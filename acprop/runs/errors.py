@@ -8,7 +8,7 @@ class UsageError(Exception):
     """A user's mistake. The message is one line that names the argument, its value, what is allowed and the remedy."""
 
 
-class Diverged(Exception):
+class Diverged(Exception):  # noqa: N818 - a result, not an error
     """Training produced a number that is not finite. Ends a run as `diverged`: a result, not a failure."""
 
 

@@ -74,26 +74,27 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     try:
         return hydra.utils.instantiate(node, _partial_=True)(*args, **kwargs)
     except (InstantiationException, TypeError, ValueError) as error:
-        raise UsageError(f"{argument}: {_one_line(str(error.__cause__ or error))} (in {node.get('_target_')})") from error
+        reason = _one_line(str(error.__cause__ or error))
+        raise UsageError(f"{argument}: {reason} (in {node.get('_target_')})") from error
 
 
 def explain(error: Exception, task: str) -> str:
     """A Hydra or OmegaConf error as one line that says what exists instead."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error.missing_cfg_file)
-    message = str(error)
-    if match := re.match(r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'", message):
+    unknown_key = r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'"
+    if match := re.match(unknown_key, str(error)):
         return _explain_unknown_key(match[1], task)
-    return _one_line(message)
+    return _one_line(str(error))
 
 
 def _explain_missing(name: str) -> str:
     group, _, option = name.rpartition("/")
-    options = sorted(path.relative_to(CONF / group).with_suffix("").as_posix() for path in (CONF / group).glob("*.yaml"))
+    options = _options(CONF / group)
     if name.startswith("tuned/"):
         # tuned/<task>/<model>/<optimizer>: the group may not exist at all
-        task, model = (name.split("/") + ["", ""])[1:3]
-        cells = sorted(path.relative_to(CONF / "tuned" / task).with_suffix("").as_posix() for path in (CONF / "tuned" / task).rglob("*.yaml"))
+        task, model = [*name.split("/"), "", ""][1:3]
+        cells = _options(CONF / "tuned" / task)
         return (
             f"optimizer={option}: no published cell {name} for model={model}; published: {', '.join(cells)}; "
             f"tuned=none runs conf/optimizer/{option}.yaml as it stands"
@@ -101,6 +102,10 @@ def _explain_missing(name: str) -> str:
     close = difflib.get_close_matches(option, options, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"{group}={option}: there is no conf/{name}.yaml{hint}; choose one of {', '.join(options)}"
+
+
+def _options(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def _explain_unknown_key(key: str, task: str) -> str:

@@ -1,9 +1,9 @@
 """What a run leaves on disk, written so that a kill at any moment loses nothing that was promised.
 
-    config.yaml     the resolved config
-    metrics.jsonl   one object a line: step, epoch, split, metric, value, lr, wall_s
-    run.json        status, final and best values, environment; always a whole file
-    checkpoint.pt   see checkpoint.py
+config.yaml     the resolved config
+metrics.jsonl   one object a line: step, epoch, split, metric, value, lr, wall_s
+run.json        status, final and best values, environment; always a whole file
+checkpoint.pt   see checkpoint.py
 """
 
 import json

@@ -1,14 +1,14 @@
 """One run: folder, record, tracking, seeds, device, checkpoint, resume. The harness in one picture:
 
-    with Run.open(cfg, select=("test/top1", "max")) as run:
-        if run.finished:
-            return
-        model, optimizer = ...
-        run.register(model=model, optimizer=optimizer)      # restores them if the run was interrupted
-        for epoch in run.epochs(cfg.epochs):                # goes on where it stopped
-            for x, y in run.batches(loader(epoch, start=run.batch)):
-                ...
-            run.log("test", top1=...)
+with Run.open(cfg, select=("test/top1", "max")) as run:
+    if run.finished:
+        return
+    model, optimizer = ...
+    run.register(model=model, optimizer=optimizer)      # restores them if the run was interrupted
+    for epoch in run.epochs(cfg.epochs):                # goes on where it stopped
+        for x, y in run.batches(loader(epoch, start=run.batch)):
+            ...
+        run.log("test", top1=...)
 """
 
 import fcntl
@@ -19,7 +19,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, TypeVar
 
@@ -93,14 +92,15 @@ class Run:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Run":
-        self._fresh_folder = not self.dir.exists()
         self.dir.mkdir(parents=True, exist_ok=True)
         self._lock = (self.dir / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise UsageError(f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it") from None
+            raise UsageError(
+                f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it"
+            ) from None
         summary_path = self.dir / "run.json"
         if summary_path.exists():
             self._previous = json.loads(summary_path.read_text())
@@ -174,7 +174,9 @@ class Run:
     def result_line(self) -> str:
         names = self.config["names"]
         values = ", ".join(f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value))
-        best = f"; best {self.select[0]} {self.best['value']:.4g} at epoch {self.best['epoch']}" if self.best and self.select else ""
+        best = ""
+        if self.best and self.select:
+            best = f"; best {self.select[0]} {self.best['value']:.4g} at epoch {self.best['epoch']}"
         head = f"{names['dataset']} {names['model']} {names['optimizer']} seed={self.config['seed']}"
         return f"{head}: {self.summary['status']}: {values}{best} -> {self.dir}"
 
@@ -308,7 +310,8 @@ class Run:
         if not self._registered:
             return
         objects = {
-            name: item if isinstance(item, torch.Tensor) else item.state_dict() for name, item in self._registered.items()
+            name: item if isinstance(item, torch.Tensor) else item.state_dict()
+            for name, item in self._registered.items()
         }
         state = {
             "objects": objects,

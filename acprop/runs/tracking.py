@@ -35,7 +35,9 @@ def choose_mode(mode: str) -> Any:
 class Tracker:
     """One wandb run. Its id is the run's identity, so a resumed run goes on in the same wandb run."""
 
-    def __init__(self, settings: dict[str, Any], folder: Path, run_id: str, resume: bool, config: dict[str, Any]) -> None:
+    def __init__(
+        self, settings: dict[str, Any], folder: Path, run_id: str, resume: bool, config: dict[str, Any]
+    ) -> None:
         self.run: Any = None
         mode = choose_mode(settings["mode"])
         if mode == "disabled":
