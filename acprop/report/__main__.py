@@ -4,12 +4,15 @@ import sys
 
 from acprop.report import cnn
 
+TASKS = (cnn,)  # each has write_all(tables, figures) -> paths written, without suffix
+
 
 def main(words: list[str]) -> int:
     if unknown := set(words) - {"tables", "figures"}:
         print(f"error: {' '.join(sorted(unknown))}: choose tables, figures or both", file=sys.stderr)
         return 2
-    written = cnn.write_all(tables="tables" in words or not words, figures="figures" in words or not words)
+    wanted = {word: word in words or not words for word in ("tables", "figures")}
+    written = [path for task in TASKS for path in task.write_all(**wanted)]
     print("\n".join(map(str, written)) if written else "no records yet: `make quick` makes some")
     return 0
 

@@ -3,16 +3,17 @@ set and scale that has records. The paper draws one run a curve; here a band is 
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report.stats import Summary, separate_winner, summarize
-from acprop.report.style import DATASETS, FONT, MODELS, look, order
+from acprop.report.figures import legend_below, subplots
+from acprop.report.records import Cells, by_budget, by_cell, cell_text, file_name, provenance, row_label
+from acprop.report.stats import separate_winner, summarize
+from acprop.report.style import DATASETS, MODELS, look, order
 from acprop.report.tables import write_table
-from acprop.runs.identity import data_root, flatten, identity
-from acprop.runs.record import FINISHED, Record, load_records
+from acprop.runs.identity import data_root
+from acprop.runs.record import FINISHED, Record
 
 CURVES_FILE = "published_curves.csv"  # scripts/import_published_curves.py writes it
 FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
@@ -20,13 +21,9 @@ FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in load_records("cifar"):
-        if record.status != "running":
-            groups[record.summary["dataset"], budget(record)].append(record)
     written = []
-    for (dataset, scale), records in sorted(groups.items()):
-        name = f"fig6_{dataset}" + ("" if scale == "paper" else f"_{scale}")
+    for (dataset, scale), records in by_budget("cifar").items():
+        name = file_name("fig6", dataset, scale)
         cells = by_cell(records)
         if tables:
             _table(results_root() / "tables" / name, dataset, scale, cells)
@@ -35,30 +32,6 @@ def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
             _figure(results_root() / "figures" / name, dataset, scale, cells)
             written.append(results_root() / "figures" / name)
     return written
-
-
-def budget(record: Record) -> str:
-    """The scale as a label; files that are not the published ones are not the published data set."""
-    own = "" if record.summary.get("published_data", True) else "-own=files"
-    return record.summary["scale"] + own
-
-
-def by_cell(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
-    """(model, row label) -> records. A row is an optimizer; where one was run with several settings, the label names
-    what differs."""
-    by_optimizer: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in records:
-        by_optimizer[record.summary["model"], record.summary["optimizer"]].append(record)
-    cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for (model, optimizer), group in by_optimizer.items():
-        settings = {record.summary["hash"]: flatten(identity(record.config)) for record in group}
-        keys = {key for one in settings.values() for key in one}
-        differing = sorted(key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1)
-        for record in group:
-            values = settings[record.summary["hash"]]
-            suffix = ", ".join(f"{key.removeprefix('optimizer.')}={values.get(key)}" for key in differing)
-            cells[model, optimizer + (f" ({suffix})" if suffix else "")].append(record)
-    return cells
 
 
 def published(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -76,7 +49,7 @@ def _values(records: list[Record], which: str) -> list[float]:
     return [s["final"]["test/top1"] if which == "last" else s["best"]["value"] for s in done]
 
 
-def _table(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> None:
+def _table(path: Path, dataset: str, scale: str, cells: Cells) -> None:
     models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
     labels = sorted(
         {*FIG6, *(label for _, label in cells)} - _split_up(cells), key=lambda label: order(label.split(" ")[0])
@@ -91,42 +64,26 @@ def _table(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], li
             winner = separate_winner(summaries)
             column = []
             for index, label in enumerate(labels):
-                text = _cell_text(cells.get((model, label)), summaries[index])
+                text = cell_text(cells.get((model, label)), summaries[index])
                 if index == winner:
                     text = f"**{text}**"
                 if reference := paper.get((model, label)):
                     text += f" / paper {float(reference[which]):.2f}"
                 column.append(text)
             columns.append(column)
-    rows = [[_row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
+    rows = [[row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
     write_table(
         path, _caption(dataset, scale, cells), header, rows, _long(dataset, scale, models, labels, cells, paper)
     )
 
 
-def _split_up(cells: dict[tuple[str, str], list[Record]]) -> set[str]:
+def _split_up(cells: Cells) -> set[str]:
     """Plain names of optimizers that appear only as several settings: they need no empty row of their own."""
     labels = {label for _, label in cells}
     return {label.split(" ")[0] for label in labels if " " in label} - labels
 
 
-def _cell_text(records: list[Record] | None, summary: Summary | None) -> str:
-    if not records:
-        return "not run"
-    notes = []
-    for status in ("diverged", "failed", "interrupted"):
-        if count := sum(record.status == status for record in records):
-            notes.append(f"{count} {status}")
-    text = f"{summary.text()} {summary.interval()}".strip() if summary else ""
-    return "; ".join(filter(None, [text, *notes]))
-
-
-def _row_label(label: str) -> str:
-    name, _, rest = label.partition(" ")
-    return " ".join(filter(None, [look(name).label, rest]))
-
-
-def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> str:
+def _caption(dataset: str, scale: str, cells: Cells) -> str:
     records = [record for group in cells.values() for record in group]
     budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
     for model in MODELS:
@@ -135,21 +92,17 @@ def _caption(dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]
             text = f"{config['epochs']} epochs, batch {config['batch_size']}, width {config['width']}"
             budgets[f"{text}, {config['precision']}"].append(MODELS[model])
     told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
-    devices = ", ".join(
-        sorted({f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records})
-    )
-    commits = ", ".join(sorted({str(record.summary["commit"]) for record in records}))
     data = DATASETS.get(dataset, dataset)
     return (
         f"Fig 6 on {data}: test top-1 in %, mean ± std (n) and 95 % interval over seeds; last epoch, and best epoch "
         f"picked on the test set. Scale: {scale} ({told}). Bold: interval apart from all others. "
-        f"Hardware: {devices}. Code: {commits}."
+        f"{provenance(records)}"
     )
 
 
 def _long(
     dataset: str, scale: str, models: list[str], labels: list[str],
-    cells: dict[tuple[str, str], list[Record]], paper: dict[tuple[str, str], dict[str, Any]],
+    cells: Cells, paper: dict[tuple[str, str], dict[str, Any]],
 ) -> list[dict[str, object]]:  # fmt: skip
     rows: list[dict[str, object]] = []
     for model in models:
@@ -173,19 +126,12 @@ def _long(
     return rows
 
 
-def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], list[Record]]) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def _figure(path: Path, dataset: str, scale: str, cells: Cells) -> None:
     import numpy as np
 
     models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
     paper, overlay = published(dataset), published_curves(dataset)
-    with plt.rc_context(FONT):
-        figure, axes = plt.subplots(
-            1, len(models), figsize=(3.3 * len(models), 2.9), squeeze=False, layout="constrained"
-        )
+    with subplots(path, 1, len(models), figsize=(3.3 * len(models), 2.9)) as (figure, axes):
         for axis, model in zip(axes[0], models, strict=True):
             labels = sorted((label for m, label in cells if m == model), key=lambda label: order(label.split(" ")[0]))
             tops: dict[str, float] = {}
@@ -203,11 +149,11 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
                     color=style.color,
                     linestyle=style.linestyle,
                     lw=1.3,
-                    label=_row_label(label),
+                    label=row_label(label),
                 )
                 if len(curves) > 1:
                     axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
-                tops[_row_label(label)] = values.mean(0).max()
+                tops[row_label(label)] = values.mean(0).max()
                 if curve := overlay.get((model, label)):
                     axis.plot(*zip(*curve, strict=True), color=style.color, lw=0.5, alpha=0.6)
                 if reference := paper.get((model, label)):
@@ -223,30 +169,13 @@ def _figure(path: Path, dataset: str, scale: str, cells: dict[tuple[str, str], l
                     )
             axis.set(title=MODELS[model], xlabel="epoch")
         axes[0][0].set_ylabel("test top-1 (%)")
-        handles: dict[str, Any] = {}
-        for axis in axes[0]:
-            handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
-        figure.legend(
-            handles.values(),
-            handles.keys(),
-            loc="outside lower center",
-            ncols=min(7, max(1, len(handles))),
-            frameon=False,
-        )
+        legend_below(figure, axes)
         note = (
             ""
             if not paper
             else "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
         )
         figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for suffix in (".png", ".pdf"):
-            temporary = path.with_name(f".{path.name}{suffix}")
-            # no dates in the files: the same records give the same bytes
-            metadata = {"CreationDate": None} if suffix == ".pdf" else {}
-            figure.savefig(temporary, format=suffix[1:], dpi=200, metadata=metadata)
-            temporary.replace(path.with_name(path.name + suffix))
-        plt.close(figure)
 
 
 def published_curves(dataset: str) -> dict[tuple[str, str], list[tuple[float, float]]]:

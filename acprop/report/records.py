@@ -1,0 +1,71 @@
+"""What every report asks of records: which belong to one cell of a table, and where they came from."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from acprop.report.stats import Summary
+from acprop.report.style import look
+from acprop.runs.identity import flatten, identity
+from acprop.runs.record import Record, load_records
+
+Cells = dict[tuple[str, str], list[Record]]
+
+
+def by_budget(task: str) -> dict[tuple[str, str], list[Record]]:
+    """(dataset, scale label) -> the task's records that have ended, however they ended: one table or figure each."""
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in load_records(task):
+        if record.status != "running":
+            # files that are not the published ones are not the published data set
+            own = "" if record.summary.get("published_data", True) else "-own=files"
+            groups[record.summary["dataset"], record.summary["scale"] + own].append(record)
+    return dict(sorted(groups.items()))
+
+
+def file_name(stem: str, dataset: str, scale: str) -> str:
+    """`fig6_cifar10` at the paper's scale, `fig6_digits_laptop` below it."""
+    return f"{stem}_{dataset}" + ("" if scale == "paper" else f"_{scale}")
+
+
+def by_cell(records: Iterable[Record]) -> Cells:
+    """(model, row label) -> records. A row is an optimizer; where one was run with several settings, the label names
+    what differs."""
+    by_optimizer: Cells = defaultdict(list)
+    for record in records:
+        by_optimizer[record.summary["model"], record.summary["optimizer"]].append(record)
+    cells: Cells = defaultdict(list)
+    for (model, optimizer), group in by_optimizer.items():
+        settings = {record.summary["hash"]: flatten(identity(record.config)) for record in group}
+        keys = {key for one in settings.values() for key in one}
+        differing = sorted(key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1)
+        for record in group:
+            values = settings[record.summary["hash"]]
+            suffix = ", ".join(f"{key.removeprefix('optimizer.')}={values.get(key)}" for key in differing)
+            cells[model, optimizer + (f" ({suffix})" if suffix else "")].append(record)
+    return cells
+
+
+def row_label(label: str) -> str:
+    """`adam (lr=0.1)` as people write it: `Adam (lr=0.1)`."""
+    name, _, rest = label.partition(" ")
+    return " ".join(filter(None, [look(name).label, rest]))
+
+
+def cell_text(records: list[Record] | None, summary: Summary | None, digits: int = 2) -> str:
+    """Mean, spread and interval of what ended well, and how many did not."""
+    if not records:
+        return "not run"
+    notes = []
+    for status in ("diverged", "failed", "interrupted"):
+        if count := sum(record.status == status for record in records):
+            notes.append(f"{count} {status}")
+    text = f"{summary.text(digits)} {summary.interval(digits)}".strip() if summary else ""
+    return "; ".join(filter(None, [text, *notes]))
+
+
+def provenance(records: Iterable[Record]) -> str:
+    """The hardware and the code that produced the records, as a caption tells it."""
+    records = list(records)
+    devices = {f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records}
+    commits = {str(record.summary["commit"]) for record in records}
+    return f"Hardware: {', '.join(sorted(devices))}. Code: {', '.join(sorted(commits))}."
