@@ -1,0 +1,2 @@
+def write_all(tables: bool = True, figures: bool = True) -> list:
+    return []
