@@ -3,6 +3,7 @@
 Read `train` from top to bottom: environments, agent, evaluation, learning.
 """
 
+import math
 import sys
 from operator import attrgetter
 from typing import Any
@@ -17,7 +18,6 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 from tqdm import tqdm
 
 from acprop.runs import Run, UsageError, require
@@ -43,7 +43,7 @@ def train(cfg: DictConfig) -> None:
         envs = DummyVecEnv([environment.make for _ in range(cfg.num_envs)])
         model: Any = make_agent(cfg, envs, run.device)
         callback = Recorder(cfg, run, environment)
-        run.describe(parameters=sum(p.numel() for p in model.policy.parameters()))
+        run.describe(parameters=flat_weights(first_optimizer(model)).numel())
         rooms: Rooms | None = getattr(envs.envs[0].unwrapped, "rooms", None)
         horizon = envs.get_attr("spec")[0].max_episode_steps
         if rooms:
@@ -83,28 +83,27 @@ class Recorder(BaseCallback):
         self.evaluation_envs = environment.make_many(cfg.eval_episodes)
         self.due = 0
         self.losses: dict[str, list[float]] = {}  # name -> sum, count since the last record
-        self.updates = torch.zeros(3, device=run.device)  # since the last record: sum of |step| / |weights|, max, count
+        self.updates = [0.0, 0.0, 0]  # likewise: sum of |step| / |weights|, largest step of one weight, count
         self.bar = tqdm(total=cfg.steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
 
     def state_dict(self) -> dict[str, Any]:
         return {"due": self.due, "losses": self.losses, "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.due, self.losses = state["due"], state["losses"]
-        self.updates.copy_(state["updates"])
+        self.due, self.losses, self.updates = state["due"], state["losses"], state["updates"]
 
     def _on_training_start(self) -> None:
         optimizer = first_optimizer(self.model)
-        weights = weights_of(optimizer)
+        weights = flat_weights(optimizer)
 
         def measure(*_: Any) -> None:
             nonlocal weights
-            new = weights_of(optimizer)
-            change, rate = new - weights, optimizer.param_groups[0]["lr"]
-            self.updates[0] += change.norm() / weights.norm()
-            self.updates[1] = torch.maximum(self.updates[1], change.abs().max() / rate)
-            self.updates[2] += 1
-            weights = new
+            new = flat_weights(optimizer)
+            change = new - weights
+            low, high = change.aminmax()
+            ratio, largest, count = self.updates
+            ratio += math.sqrt(change.dot(change).item() / new.dot(new).item())
+            self.updates, weights = [ratio, max(largest, high.item(), -low.item()), count + 1], new
 
         optimizer.register_step_post_hook(measure)
 
@@ -140,16 +139,16 @@ class Recorder(BaseCallback):
             values["length"] = sum(episode["l"] for episode in episodes) / len(episodes)
         if hasattr(model, "exploration_rate"):
             values["epsilon"] = model.exploration_rate
-        ratio, largest, count = self.updates.tolist()
+        ratio, largest, count = self.updates
         if count:
             values["update_ratio"] = ratio / count
-            values["max_update_per_lr"] = largest
+            rate = first_optimizer(model).param_groups[0]["lr"]
+            values["max_update_per_lr"] = largest / rate if rate else 0.0
         if values:
             self.run.log("train", **values)
         mean_return, length = evaluate(self.evaluation_envs, lambda x: act(model, x), self.seed)
         self.run.log("eval", **{"return": mean_return, "length": length})
-        self.losses.clear()
-        self.updates.zero_()
+        self.losses, self.updates = {}, [0.0, 0.0, 0]
         self.due = step - step % self.every + self.every
         self.bar.update(step - self.bar.n)
         message = f"step {step}/{self.bar.total}: evaluation return {mean_return:.3f}, length {length:.1f}"
@@ -162,9 +161,8 @@ def first_optimizer(model: BaseAlgorithm) -> torch.optim.Optimizer:
     return attrgetter(next(name for name in names if name.endswith("optimizer")))(model)
 
 
-@torch.no_grad()
-def weights_of(optimizer: torch.optim.Optimizer) -> Tensor:
-    return parameters_to_vector(p for group in optimizer.param_groups for p in group["params"])
+def flat_weights(optimizer: torch.optim.Optimizer) -> Tensor:
+    return torch.cat([p.detach().reshape(-1) for group in optimizer.param_groups for p in group["params"]])
 
 
 def act(model: BaseAlgorithm, observations: NDArray) -> NDArray:
