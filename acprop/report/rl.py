@@ -34,7 +34,7 @@ def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
         "fig9": [
             ("tables", "fig9", fig9_table),
             ("figures", "fig9", fig9_figure),
-            ("figures", "policy", policy_figure),
+            ("figures", "fig9_policy", policy_figure),
         ],
         "eps": [("tables", "rl_eps", eps_table), ("figures", "rl_eps", eps_figure)],
         "sweep": [("tables", "rl_sweep", rl_sweep.table)],
