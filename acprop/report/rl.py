@@ -306,7 +306,7 @@ def eps_figure(path: Path, records: list[Record]) -> bool:
         return False
     with subplots(path, 1, 2, figsize=(6.4, 2.7)) as (figure, axes):
         returns, steps = axes[0]
-        for measure, name, style in ((last_return, "at the end", "-"), (mean_return, "mean over training", "--")):
+        for measure, name, style in ((last_return, "at the end", "-"), (mean_return, "mean over training", ":")):
             summaries = [summarize([measure(record) for record in group]) for group in groups.values()]
             returns.plot(
                 list(groups), [s.mean for s in summaries if s], style, marker="o", ms=3, color=look("acprop").color,
@@ -320,9 +320,10 @@ def eps_figure(path: Path, records: list[Record]) -> bool:
         returns.set(xscale="log", xlabel="eps", ylabel="return of evaluation episodes")
         steps.set(xscale="log", yscale="log", xlabel="eps", ylabel="largest step of one weight / lr")
         for axis in (returns, steps):
-            axis.invert_xaxis()
-        returns.legend(frameon=False)
+            axis.set(xticks=list(groups), xlim=(max(groups) * 5, min(groups) / 5))
+            axis.minorticks_off()
+        returns.legend(frameon=False, handlelength=3)
         lr, count = records[0].config["optimizer"]["lr"], len(next(iter(groups.values())))
         scale = records[0].summary["scale"]
-        figure.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}, {count} runs each", fontsize=9)
+        figure.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}; runs: {count} each", fontsize=9)
     return True
