@@ -3,5 +3,8 @@
 from acprop.optim.acprop import ACProp
 from acprop.optim.adabelief import AdaBelief
 from acprop.optim.adashift import AdaShift
+from acprop.optim.adopt import ADOPT
+from acprop.optim.avagrad import AvaGrad
+from acprop.optim.laprop import LaProp
 
-__all__ = ["ACProp", "AdaBelief", "AdaShift"]
+__all__ = ["ADOPT", "ACProp", "AdaBelief", "AdaShift", "AvaGrad", "LaProp"]

@@ -1,33 +1,60 @@
 """Independent transcriptions in NumPy float64, one function an algorithm, written from the formulas.
 
-Each takes the starting point, a list of gradients (or None where a step has none) and the hyper-parameters, and
-returns the point after each step.
+Each takes the starting point, a list of gradients and the hyper-parameters, and returns the point after each step.
+Decay is written out once, in `prepared`: `decoupled` is False, True or "fixed".
 """
 
 import numpy as np
 
 
-def acprop(x, grads, lr, betas, eps, weight_decay=0.0):
+def prepared(x, g, lr, weight_decay, decoupled, maximize):
+    """The decayed point and the gradient that the algorithm sees."""
+    g = -g if maximize else g
+    if decoupled == "fixed":
+        return x * (1 - weight_decay), g
+    if decoupled:
+        return x * (1 - lr * weight_decay), g
+    return x, g + weight_decay * x
+
+
+def acprop(
+    x, grads, lr, betas, eps, variant="script", skip_first_step=False, clip_update=np.inf,
+    weight_decay=0.0, decoupled=False, maximize=False,
+):  # fmt: skip
+    """`variant` as in semantics: the authors' script, Algorithm 2, mean as numerator, rectified."""
     b1, b2 = betas
     m, s, path = np.zeros_like(x), np.zeros_like(x), []
+    rho_inf = 2 / (1 - b2) - 1
     for t, g in enumerate(grads, 1):
-        g = g + weight_decay * x
-        if t == 1:
-            x = x - lr * g
-        else:
-            s = s + eps
-            x = x - lr * g / (np.sqrt(s / (1 - b2 ** (t - 1))) + eps)
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
         m = b1 * m + (1 - b1) * g
+        if variant != "paper" and t > 1:
+            s = s + eps
+        m_hat = m / (1 - b1**t)
+        if variant == "paper":
+            ratio = g / np.sqrt(s + eps)
+        elif variant in ("script", "momentum"):
+            top = g if variant == "script" else m_hat
+            ratio = top if t == 1 else top / (np.sqrt(s / (1 - b2 ** (t - 1))) + eps)
+        else:
+            rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
+            if rho < 5:
+                ratio = m_hat
+            else:
+                variance = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+                ratio = g * np.sqrt((1 - b2**t) * variance) / (np.sqrt(s) + eps)
+        if not (skip_first_step and t == 1):
+            x = x - lr * np.clip(ratio, -clip_update, clip_update)
         s = b2 * s + (1 - b2) * (g - m) ** 2
         path.append(x)
     return path
 
 
-def adabelief(x, grads, lr, betas, eps, weight_decay=0.0):
+def adabelief(x, grads, lr, betas, eps, weight_decay=0.0, decoupled=False, maximize=False):
     b1, b2 = betas
     m, s, path = np.zeros_like(x), np.zeros_like(x), []
     for t, g in enumerate(grads, 1):
-        g = g + weight_decay * x
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
         m = b1 * m + (1 - b1) * g
         s = b2 * s + (1 - b2) * (g - m) ** 2 + eps
         x = x - lr * (m / (1 - b1**t)) / (np.sqrt(s / (1 - b2**t)) + eps)
@@ -35,16 +62,64 @@ def adabelief(x, grads, lr, betas, eps, weight_decay=0.0):
     return path
 
 
-def adashift(x, grads, lr, betas, eps, weight_decay=0.0, keep_num=10, reduce="max"):
+def adashift(
+    x, grads, lr, betas, eps, keep_num=10, reduce="max", weight_decay=0.0, decoupled=False, maximize=False
+):  # fmt: skip
     b1, b2 = betas
     v, seen, path = np.zeros_like(x), [], []
     for t, g in enumerate(grads, 1):
-        seen.append(g + weight_decay * x)
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
+        seen.append(g)
         if t > keep_num:
             old = seen[t - 1 - keep_num] ** 2
             v = b2 * v + (1 - b2) * (old.max() if reduce == "max" else old)
             weights = [b1**i for i in range(keep_num)]
             m = sum(w * seen[t - 1 - i] for i, w in enumerate(weights)) / sum(weights)
             x = x - lr * m / (np.sqrt(v / (1 - b2 ** (t - keep_num))) + eps)
+        path.append(x)
+    return path
+
+
+def adopt(x, grads, lr, betas, eps, clip_power=0.25, weight_decay=0.0, decoupled=False, maximize=False):
+    b1, b2 = betas
+    m, v, path = np.zeros_like(x), None, []
+    for t, g in enumerate(grads):
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
+        if t == 0:
+            v = g**2
+        else:
+            ratio = g / np.maximum(np.sqrt(v), eps)
+            if clip_power is not None:
+                ratio = np.clip(ratio, -(t**clip_power), t**clip_power)
+            m = b1 * m + (1 - b1) * ratio
+            x = x - lr * m
+            v = b2 * v + (1 - b2) * g**2
+        path.append(x)
+    return path
+
+
+def avagrad(x, grads, lr, betas, eps, weight_decay=0.0, decoupled=False, maximize=False):
+    """One tensor that is the whole group."""
+    b1, b2 = betas
+    m, v, path = np.zeros_like(x), np.zeros_like(x), []
+    for t, g in enumerate(grads, 1):
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
+        m = b1 * m + (1 - b1) * g
+        if t > 1:
+            eta = 1 / (np.sqrt(v / (1 - b2 ** (t - 1))) + eps)
+            x = x - lr * m / (1 - b1**t) * eta / np.linalg.norm(eta / np.sqrt(eta.size))
+        v = b2 * v + (1 - b2) * g**2
+        path.append(x)
+    return path
+
+
+def laprop(x, grads, lr, betas, eps, weight_decay=0.0, decoupled=False, maximize=False):
+    b1, b2 = betas
+    m, v, path = np.zeros_like(x), np.zeros_like(x), []
+    for t, g in enumerate(grads, 1):
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
+        v = b2 * v + (1 - b2) * g**2
+        m = b1 * m + (1 - b1) * g / (np.sqrt(v / (1 - b2**t)) + eps)
+        x = x - lr * m / (1 - b1**t)
         path.append(x)
     return path
