@@ -1,7 +1,7 @@
 """What the suite costs beside plain Stable-Baselines3: the same DQN, settings, environment, steps and evaluation
 episodes, whole runs in turns, the ratio of each pair.
 
-    python scripts/bench_rl.py [--steps 20000] [--pairs 5]
+    python -m scripts.bench_rl [--steps 16000] [--pairs 5]
 
 The suite's run is all that `python -m experiments.rl` does between its start and its end: record, callback, telemetry
 of updates, wandb (offline), checkpoint. Plain has SB3's agent, its Monitor, and a callback that evaluates. CPU time is
@@ -34,7 +34,7 @@ from experiments.rl.train import act, make_agent, train
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=20000)
+    parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF), version_base="1.3"):

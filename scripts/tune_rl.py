@@ -34,7 +34,7 @@ def write(model: str, records: list[Record], table: str) -> int:
         write_atomically(
             path,
             "# @package _global_\n"
-            f"# Source: own sweep, results/tables/{table}.csv: mean return over training {score:.3f} on seeds {seeds}, "
+            f"# Source: own sweep, results/tables/{table}.csv: mean return over training {score:.3f} on seed(s) {seeds}, "
             f"the best of {len(worth)} settings\n"
             f"optimizer: {{{values}}}\n",
         )
@@ -45,7 +45,7 @@ def write(model: str, records: list[Record], table: str) -> int:
 def _yaml(value: float) -> str:
     """`1.0e-3`, as conf/ has it: YAML reads `1e-3` as a word."""
     mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if 0 < abs(value) < 0.1 else f"{value:g}"
+    return f"{mantissa}e{int(exponent)}" if 0 < abs(value) < 0.1 else str(float(value))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def table(path: Path, records: list[Record]) -> bool:
     seeds = ", ".join(map(str, sorted({record.summary["seed"] for record in records})))
     caption = (
         f"The sweep behind Fig 9: {first.summary['model'].upper()} on four-rooms, {count} settings for each optimizer, "
-        f"seeds {seeds}, which Fig 9 does not use. Chosen (bold): the largest mean return over training. Scale: "
+        f"seed(s) {seeds}, which Fig 9 does not use. Chosen (bold): the largest mean return over training. Scale: "
         f"{first.summary['scale']} ({first.config['steps']} environment steps). {provenance(records)}"
     )
     write_table(path, caption, ["optimizer", "setting", "mean return", "last return"], rows, long)

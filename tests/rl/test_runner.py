@@ -177,7 +177,7 @@ def test_what_runs_in_fig9_is_what_the_sweep_chose(configure):
         (chosen,) = [row for row in rows if row["chosen"]]
         assert float(chosen["mean_return"]) == max(float(row["mean_return"]) for row in rows)
         text = (CONF / "tuned" / "rl" / "dqn" / f"{name}.yaml").read_text()
-        assert f"{float(chosen['mean_return']):.3f} on seeds {', '.join(chosen['seeds'].split())}" in text
+        assert f"{float(chosen['mean_return']):.3f} on seed(s) {', '.join(chosen['seeds'].split())}" in text
         optimizer = configure("rl", f"optimizer={name}").optimizer
         for key in ("lr", "eps", "momentum"):
             if chosen[key]:
