@@ -34,8 +34,8 @@ def write(model: str, records: list[Record], table: str) -> int:
         write_atomically(
             path,
             "# @package _global_\n"
-            f"# Source: own sweep, results/tables/{table}.csv: mean return over training {score:.3f} on seed(s) {seeds}, "
-            f"the best of {len(worth)} settings\n"
+            f"# Source: own sweep, results/tables/{table}.csv: mean return over training {score:.3f} on seed(s) "
+            f"{seeds}, the best of {len(worth)} settings\n"
             f"optimizer: {{{values}}}\n",
         )
         print(path)

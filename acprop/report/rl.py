@@ -242,24 +242,20 @@ def policy_figure(path: Path, records: list[Record]) -> bool:
 def _draw_policy(axis: Any, policy: dict[str, Any], q: list[list[float]]) -> Any:
     import numpy as np
 
-    values, best = np.array(q), np.array(policy["optimal_q"])
+    values, best, cells = np.array(q), np.array(policy["optimal_q"]), np.array(policy["cells"])
     image = np.full((len(policy["layout"]), len(policy["layout"][0])), np.nan)
-    for (row, column), value in zip(policy["cells"], values.max(1), strict=True):
-        image[row, column] = value
+    image[cells[:, 0], cells[:, 1]] = values.max(1)
+    image[tuple(policy["goal"])] = np.nan
     axis.set_facecolor("0.25")
     drawn = axis.imshow(image, vmin=0, vmax=1, cmap="viridis")
-    for state, (row, column) in enumerate(policy["cells"]):
-        if [row, column] == policy["goal"]:
-            image[row, column] = np.nan
-            axis.plot(column, row, "s", color="white", ms=5)
-            continue
-        action = values[state].argmax()
-        down, right = policy["moves"][action]
-        wrong = best[state].max() - best[state, action] > 0.01
-        axis.annotate(
-            "", (column + 0.4 * right, row + 0.4 * down), (column - 0.4 * right, row - 0.4 * down),
-            arrowprops={"arrowstyle": "->", "color": "#FF4040" if wrong else "white", "lw": 0.7, "mutation_scale": 4},
-        )  # fmt: skip
+    axis.plot(policy["goal"][1], policy["goal"][0], "s", color="white", ms=5)
+    action = values.argmax(1)
+    moves, wrong = np.array(policy["moves"])[action], best.max(1) - best[np.arange(len(best)), action] > 0.01
+    shown = (cells != policy["goal"]).any(1)
+    axis.quiver(
+        cells[shown, 1], cells[shown, 0], moves[shown, 1], moves[shown, 0], angles="xy", pivot="mid", scale=16,
+        color=np.where(wrong, "#FF4040", "white")[shown], width=0.009, headwidth=4, headlength=4, headaxislength=3.5,
+    )  # fmt: skip
     axis.set(xticks=[], yticks=[])
     return drawn
 
@@ -282,19 +278,23 @@ def largest_step(record: Record) -> float:
 def eps_table(path: Path, records: list[Record]) -> bool:
     rows, long = [], []
     for eps, group in _by_eps(records).items():
+        finished = done(group)
+        steps = sorted(map(largest_step, finished)) or [math.nan]
         values = {
-            name: summarize([measure(record) for record in done(group)])
-            for name, measure in (("last return", last_return), ("mean return", mean_return), ("largest", largest_step))
+            name: summarize([measure(record) for record in finished])
+            for name, measure in (("last return", last_return), ("mean return", mean_return))
         }
-        digits = {"last return": 3, "mean return": 3, "largest": 1}
-        rows.append([f"{eps:g}", *(cell_text(group, summary, digits[name]) for name, summary in values.items())])
-        long.append(
-            {"eps": eps, "n": len(done(group)), **{k: v for n, s in values.items() for k, v in _fields(n, s).items()}}
-        )
+        text = [f"{step:,.0f}" if step >= 10 else f"{step:.2g}" for step in (median(steps), steps[0], steps[-1])]
+        spread = f"{text[0]} ({text[1]} to {text[2]})"
+        rows.append([f"{eps:g}", *(cell_text(group, summary, 3) for summary in values.values()), spread])
+        fields = {k: v for name, summary in values.items() for k, v in _fields(name, summary).items()}
+        largest = {"largest_step_per_lr": " ".join(f"{step:.6g}" for step in steps)}
+        long.append({"eps": eps, "n": len(finished), **fields, **largest})
     lr, first = records[0].config["optimizer"]["lr"], records[0]
     caption = (
-        f"ACProp over eps, {first.summary['model'].upper()} on four-rooms, lr {lr:g}: as Fig 9; largest: farthest that "
-        f"one weight moved in one update, in units of lr. Scale: {first.summary['scale']}. {provenance(records)}"
+        f"ACProp over eps, {first.summary['model'].upper()} on four-rooms, lr {lr:g}: as Fig 9; largest step: farthest "
+        f"that one weight moved in one update, in units of lr, median (range) over runs. Scale: "
+        f"{first.summary['scale']} ({first.config['steps']} environment steps). {provenance(records)}"
     )
     write_table(path, caption, ["eps", "last return", "mean return", "largest step / lr"], rows, long)
     return True
@@ -322,7 +322,7 @@ def eps_figure(path: Path, records: list[Record]) -> bool:
         for axis in (returns, steps):
             axis.set(xticks=list(groups), xlim=(max(groups) * 5, min(groups) / 5))
             axis.minorticks_off()
-        returns.legend(frameon=False, handlelength=3)
+        legend_below(figure, axes)
         lr, count = records[0].config["optimizer"]["lr"], len(next(iter(groups.values())))
         scale = records[0].summary["scale"]
         figure.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}; runs: {count} each", fontsize=9)

@@ -3,22 +3,20 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 
 from acprop.runs import load_records
-from tests.conftest import ROOT
 
 CELLS = {
-    "dqn": ["model=dqn", "dataset=four_rooms", "optimizer=acprop", "steps=800", "eval_every=300", "num_envs=2"],
-    "dqn-cartpole": ["model=dqn", "dataset=cartpole", "optimizer=adashift", "steps=800", "eval_every=300"],
-    "ppo": ["model=ppo", "dataset=four_rooms", "optimizer=adabelief", "steps=1024", "eval_every=512", "num_envs=1"],
-    "sac": ["model=sac", "dataset=pendulum", "optimizer=adam", "steps=500", "eval_every=200"],
-}
+    "dqn": [
+        "dataset=four_rooms", "optimizer=acprop", "steps=800", "eval_every=300", "num_envs=2",
+        "model.learning_starts=100", "model.buffer_size=500",  # learns early, and the memory wraps around
+    ],
+    "ppo": ["dataset=cartpole", "optimizer=adabelief", "steps=1024", "eval_every=512"],
+    "sac": ["dataset=pendulum", "optimizer=adashift", "steps=400", "eval_every=150"],
+}  # fmt: skip
 
 
 def flatten(value, path=""):
@@ -48,39 +46,41 @@ def record_in(runs):
     return record
 
 
+KILL = """
+import os, runpy, signal, sys
+from acprop.runs import Run
+
+def save_and_die(run):
+    if run.step >= {step}:
+        run._save()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Run._pause_point = save_and_die
+runpy.run_module("experiments.rl", run_name="__main__")
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELLS)
-def test_killed_and_resumed_equals_uninterrupted(cell, tmp_path):
-    arguments = [
-        sys.executable, "-m", "experiments.rl", *CELLS[cell], "tuned=none", "scale=smoke", "eval_episodes=5",
-        "checkpoint_every_s=0", "tracking=none",
-    ]  # fmt: skip
-    if cell.startswith("dqn"):
-        arguments += ["model.learning_starts=100", "model.buffer_size=500"]  # learns early, and the memory wraps around
+@pytest.mark.parametrize("model", CELLS)
+def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, command):
+    settings = [f"model={model}", *CELLS[model], "tuned=none", "scale=smoke", "eval_episodes=5", "tracking=none"]
+    whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
+    done = command("-m", "experiments.rl", *settings, ACPROP_RUNS=whole)
+    assert done.returncode == 0, done.stderr
+    expected = record_in(whole)
 
-    def start(runs):
-        environment = {**os.environ, "ACPROP_RUNS": str(tmp_path / runs)}
-        return subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    done = command("-c", KILL.format(step=0.55 * expected.summary["steps"]), *settings, ACPROP_RUNS=killed)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    record = record_in(killed)
+    assert record.status == "running"
+    stopped = torch.load(record.path / "checkpoint.pt", weights_only=True)["step"]
+    assert 0.5 < stopped / expected.summary["steps"] < 0.8
 
-    assert start("whole").wait(200) == 0
-    whole = record_in(tmp_path / "whole")
-    middle = whole.summary["steps"] * 0.6
-    process = start("killed")
-    deadline = time.time() + 100
-    while time.time() < deadline:
-        found = list((tmp_path / "killed").glob("rl/*/*/*/checkpoint.pt"))
-        if found and torch.load(found[0], weights_only=True)["step"] > middle:
-            break
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed = record_in(tmp_path / "killed")
-    assert killed.status == "running"
-    assert middle < torch.load(killed.path / "checkpoint.pt", weights_only=True)["step"] < whole.summary["steps"]
-    assert start("killed").wait(200) == 0
-    resumed = record_in(tmp_path / "killed")
+    done = command("-m", "experiments.rl", *settings, ACPROP_RUNS=killed)
+    assert done.returncode == 0, done.stderr
+    resumed = record_in(killed)
     assert resumed.summary["attempts"] == 2
-    (lines, state), (expected_lines, expected_state) = everything(resumed), everything(whole)
+    (lines, state), (expected_lines, expected_state) = everything(resumed), everything(expected)
     assert lines == expected_lines
     assert state.keys() == expected_state.keys()
     assert [key for key in state if state[key] != expected_state[key]] == []
