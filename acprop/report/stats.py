@@ -55,7 +55,8 @@ def separate_winner(summaries: Sequence[Summary | None], largest: bool = True) -
 
 def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
     """(P, low, high): the share of pairs of runs in which one of `x` exceeds one of `y`, ties counting half, and its
-    95 % bootstrap interval (percentile, 2000 resamples of both sides); None if a side has fewer than two runs.
+    95 % bootstrap interval (percentile, 2000 resamples of both sides), which has no width where one side wins all.
+    None below five runs a side: resampling them tells nothing.
 
     After Agarwal et al., Deep RL at the edge of the statistical precipice (2021), for a single task.
     """
@@ -66,7 +67,7 @@ def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[
         a, b = a[..., :, None], b[..., None, :]
         return ((a > b) + 0.5 * (a == b)).mean((-2, -1))
 
-    if min(len(x), len(y)) < 2:
+    if min(len(x), len(y)) < 5:
         return None
     sides = (np.array(x, float), np.array(y, float))
     interval = bootstrap(
