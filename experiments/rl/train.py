@@ -17,7 +17,6 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
-from torch import Tensor
 from tqdm import tqdm
 
 from acprop.runs import Run, UsageError, require
@@ -43,12 +42,13 @@ def train(cfg: DictConfig) -> None:
         envs = DummyVecEnv([environment.make for _ in range(cfg.num_envs)])
         model: Any = make_agent(cfg, envs, run.device)
         callback = Recorder(cfg, run, environment)
-        run.describe(parameters=flat_weights(first_optimizer(model)).numel())
+        optimizer = first_optimizer(model)
+        run.describe(parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]))
         rooms: Rooms | None = getattr(envs.envs[0].unwrapped, "rooms", None)
         horizon = envs.get_attr("spec")[0].max_episode_steps
         if rooms:
             run.describe(optimum=planning.optimal_return(rooms, horizon))
-        run.register(agent=AgentState(model, envs), callback=callback, optimizer=first_optimizer(model))
+        run.register(agent=AgentState(model, envs), callback=callback, optimizer=optimizer)
         model.learn(cfg.steps - model.num_timesteps, callback, log_interval=None, reset_num_timesteps=False)
         if rooms:
             leave_policy(run, model, rooms, horizon)
@@ -83,7 +83,7 @@ class Recorder(BaseCallback):
         self.evaluation_envs = environment.make_many(cfg.eval_episodes)
         self.due = 0
         self.losses: dict[str, list[float]] = {}  # name -> sum, count since the last record
-        self.updates = [0.0, 0.0, 0]  # likewise: sum of |step| / |weights|, largest step of one weight, count
+        self.updates = [0.0, 0.0, 0]  # likewise: sum of |step|, largest step of one weight, count
         self.bar = tqdm(total=cfg.steps, unit="step", disable=not sys.stderr.isatty(), leave=False)
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,16 +94,19 @@ class Recorder(BaseCallback):
 
     def _on_training_start(self) -> None:
         optimizer = first_optimizer(self.model)
-        weights = flat_weights(optimizer)
+        weights = [p.detach().view(-1) for group in optimizer.param_groups for p in group["params"]]  # they stay theirs
+        before, after, change = (torch.cat(weights) for _ in range(3))  # memory is taken once: this runs every update
 
         def measure(*_: Any) -> None:
-            nonlocal weights
-            new = flat_weights(optimizer)
-            change = new - weights
+            nonlocal before, after
+            torch.cat(weights, out=after)
+            torch.sub(after, before, out=change)
+            before, after = after, before
             low, high = change.aminmax()
-            ratio, largest, count = self.updates
-            ratio += math.sqrt(change.dot(change).item() / new.dot(new).item())
-            self.updates, weights = [ratio, max(largest, high.item(), -low.item()), count + 1], new
+            updates = self.updates
+            updates[0] += math.sqrt(change.dot(change))
+            updates[1] = max(updates[1], high.item(), -low.item())
+            updates[2] += 1
 
         optimizer.register_step_post_hook(measure)
 
@@ -139,10 +142,11 @@ class Recorder(BaseCallback):
             values["length"] = sum(episode["l"] for episode in episodes) / len(episodes)
         if hasattr(model, "exploration_rate"):
             values["epsilon"] = model.exploration_rate
-        ratio, largest, count = self.updates
+        total, largest, count = self.updates
         if count:
-            values["update_ratio"] = ratio / count
-            rate = first_optimizer(model).param_groups[0]["lr"]
+            (group,) = first_optimizer(model).param_groups
+            weights, rate = torch.nn.utils.get_total_norm(group["params"]).item(), group["lr"]
+            values["update_ratio"] = total / count / weights
             values["max_update_per_lr"] = largest / rate if rate else 0.0
         if values:
             self.run.log("train", **values)
@@ -159,10 +163,6 @@ def first_optimizer(model: BaseAlgorithm) -> torch.optim.Optimizer:
     """The agent's optimizer; of several the actor's."""
     names, _ = model._get_torch_save_params()
     return attrgetter(next(name for name in names if name.endswith("optimizer")))(model)
-
-
-def flat_weights(optimizer: torch.optim.Optimizer) -> Tensor:
-    return torch.cat([p.detach().reshape(-1) for group in optimizer.param_groups for p in group["params"]])
 
 
 def act(model: BaseAlgorithm, observations: NDArray) -> NDArray:
