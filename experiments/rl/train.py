@@ -94,7 +94,7 @@ class Recorder(BaseCallback):
 
     def _on_training_start(self) -> None:
         optimizer = first_optimizer(self.model)
-        weights = [p.detach().view(-1) for group in optimizer.param_groups for p in group["params"]]  # they stay theirs
+        weights = [p.detach().view(-1) for group in optimizer.param_groups for p in group["params"]]  # views
         before, after, change = (torch.cat(weights) for _ in range(3))  # memory is taken once: this runs every update
 
         def measure(*_: Any) -> None:
