@@ -221,6 +221,10 @@ class AdaptiveOptimizer(Optimizer):
         """The maths: `(param, grad, *state in the order of state_names, group, t)`."""
         raise NotImplementedError
 
+    def eps_floor(self, group: Group) -> float:
+        """Where a second moment is no larger than this, eps rules the denominator."""
+        return group["eps"] ** 2
+
     @classmethod
     def _require(cls, condition: bool, argument: str, value: Any, allowed: str) -> None:
         if not condition:
