@@ -8,15 +8,19 @@ batch; the suite's is what `experiments.cifar` runs: data, augmentation, step, t
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 from acprop.runs import Run
 from acprop.runs.launch import CONF, build
