@@ -17,12 +17,16 @@ def test_orbit_solves_its_recurrence():
     np.testing.assert_allclose(orbit(z, 0.9), y[1])
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-4], ids=["", "where-eps-counts"])
 @pytest.mark.parametrize("problem", PERIODIC)
 @pytest.mark.parametrize("name", sorted(AXES.keys() - {"adopt"}))
-def test_drift_is_the_steady_sum_of_the_recurrence(name, problem):
+def test_drift_is_the_steady_sum_of_the_recurrence(name, problem, scale):
     """When the moments have forgotten their start, the steps of a period sum to the drift: over P, beta1 and beta2."""
-    gradient = PERIODIC[problem].gradient
     b2 = np.array([0.5, 0.8, 0.95])
+
+    def gradient(t, P):
+        return scale * PERIODIC[problem].gradient(t, P)
+
     for P, b1 in ((4, 0.3), (9, 0.9), (10, 0.5), (21, 0.9)):
         rule = start(name, b1, b2)
         steps = np.array([rule.send(gradient(t, P) + 0 * b2) for t in range(1, 1000 // P * P + 1)])[-P:]
