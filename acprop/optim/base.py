@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 # Many small tensors a call save overhead, but on a CPU all temporaries of a call should stay in its cache.
-CPU_CHUNK = 2**18  # elements
+CPU_CHUNK = 2**19  # elements
 
 
 class TensorList(list):
