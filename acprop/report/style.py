@@ -33,6 +33,7 @@ OPTIMIZERS = {
 }
 MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
+DATASETS |= {"four_rooms": "four-rooms", "cartpole": "CartPole", "pendulum": "Pendulum"}
 FONT: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,

@@ -16,7 +16,7 @@ import torch
 
 from acprop.runs.errors import require, require_one_of
 
-PACKAGES = ("acprop", "torch", "torchvision", "numpy", "hydra-core", "wandb")
+PACKAGES = ("acprop", "torch", "torchvision", "numpy", "hydra-core", "wandb", "stable_baselines3", "gymnasium")
 
 
 def pick_device(name: str) -> torch.device:

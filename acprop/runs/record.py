@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -96,13 +96,13 @@ class Record:
     def status(self) -> str:
         return self.summary["status"]
 
-    def curve(self, split: str, metric: str) -> list[tuple[float, float]]:
-        """(epoch, value) pairs in the order of time; values that were not finite are NaN."""
+    def curve(self, split: str, metric: str, over: Literal["epoch", "step"] = "epoch") -> list[tuple[float, float]]:
+        """(epoch or step, value) pairs in the order of time; values that were not finite are NaN."""
         points = []
         for line in (self.path / "metrics.jsonl").read_text().splitlines():
             entry = json.loads(line)
             if entry["split"] == split and entry["metric"] == metric:
-                points.append((entry["epoch"], float(entry.get("flag", entry["value"]))))
+                points.append((entry[over], float(entry.get("flag", entry["value"]))))
         return points
 
 

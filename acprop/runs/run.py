@@ -184,7 +184,7 @@ class Run:
         values = ", ".join(shown if len(shown) <= 8 else [*shown[:8], f"and {len(shown) - 8} more"])
         best = ""
         if self.best and self.select:
-            best = f"; best {self.select[0]} {self.best['value']:.4g} at epoch {self.best['epoch']}"
+            best = f"; best {self.select[0]} {self.best['value']:.4g} at step {self.best['step']}"
         head = f"{names['dataset']} {names['model']} {names['optimizer']} seed={self.config['seed']}"
         return f"{head}: {self.summary['status']}: {values}{best} -> {self.dir}"
 
@@ -224,6 +224,11 @@ class Run:
             self.batch += 1
             self.step += 1
             self._pause_point()
+
+    def advance(self, step: int) -> None:
+        """Says that the run stands at `step`, and lets it be saved or stopped there: for a loop that a library owns."""
+        self.step = step
+        self._pause_point()
 
     def log(self, split: str, **metrics: float) -> None:
         """Records one value per metric, at the present step and epoch (counted from 1), and mirrors them to wandb."""

@@ -1,0 +1,149 @@
+"""Fig 9's table, figures and tuning as pure functions of records."""
+
+import csv
+import math
+import random
+
+import matplotlib.image
+import numpy as np
+import pytest
+import yaml
+
+from acprop.report import results_root, rl, rl_sweep
+from acprop.report.__main__ import main
+from acprop.report.stats import probability_of_improvement
+from acprop.runs import Run, UsageError, load_records
+from acprop.runs.record import write_json
+from experiments.rl.four_rooms import FREE, LAYOUT, MOVES
+from scripts import tune_rl
+
+
+def leave(configure, *overrides, returns=(-0.5, 0.5, 0.8), exact=0.79, fail=False):
+    """A record as the runner would leave it, with given evaluation returns at steps 0, 1000, 2000..."""
+    cfg = configure("rl", "tracking=none", "tuned=none", *overrides)
+    with Run.open(cfg, select=("eval/return", "max")) as run:
+        run.describe(optimum=0.86)
+        for index, value in enumerate(returns):
+            run.step = 1000 * index
+            run.log("train", max_update_per_lr=10.0 * index)
+            run.log("eval", **{"return": value, "length": 10})
+        run.require_finite("loss", math.nan if fail else 0.0)
+        run.log("policy", **{"return": exact})
+        q = np.random.default_rng(0).random((len(FREE), 4)).tolist()
+        write_json(
+            run.dir / "policy.json",
+            {
+                "layout": LAYOUT, "moves": list(MOVES.values()), "cells": FREE, "goal": [7, 9], "discount": 0.99,
+                "optimal_q": q, "learnt_q": q,
+            },
+        )  # fmt: skip
+
+
+def rows(name):
+    with (results_root() / "tables" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_measured_by_its_curve(configure):
+    leave(configure, returns=(-0.5, 0.5, 0.8, 0.7))
+    (record,) = load_records("rl")
+    assert rl.last_return(record) == 0.7
+    assert rl.mean_return(record) == pytest.approx((0.0 + 0.65 + 0.75) / 3)
+    assert rl.steps_to_near_optimum(record) == 2000
+    assert rl.largest_step(record) == 30.0
+
+
+def test_fig9_has_every_optimizer_and_keeps_studies_apart(configure):
+    for seed in range(5):
+        leave(configure, f"seed={seed}", returns=(0.0, 0.2 + 0.1 * seed), exact=0.3)
+        leave(configure, "optimizer=adam", f"seed={seed}", returns=(0.0, 0.8 + 0.01 * seed), exact=0.8)
+    leave(configure, "optimizer=sgd", fail=True)
+    leave(configure, "study=eps", "optimizer.eps=1e-4", returns=(0.0, 0.123))
+    assert main([]) == 0
+    table = {row["optimizer"]: row for row in rows("fig9_four_rooms")}
+    assert set(table) == set(rl.FIG9)
+    assert float(table["acprop"]["last_return_mean"]) == pytest.approx(0.4)
+    assert float(table["acprop"]["mean_return_mean"]) == pytest.approx(0.2)
+    assert table["acprop"]["steps_to_90"] == "inf inf inf inf inf"
+    assert table["adam"]["steps_to_90"] == "1000 1000 1000 1000 1000"
+    assert float(table["acprop"]["better_than_adam"]) == 0.0
+    text = (results_root() / "tables" / "fig9_four_rooms.md").read_text()
+    assert "1 diverged" in text
+    assert "not run" in text
+    assert "> 16,000 (0/5)" in text
+    assert "**0.820 ± 0.016 (5) [0.800, 0.840]**" in text
+    assert [row["eps"] for row in rows("rl_eps_four_rooms")] == ["0.0001"]
+    for name in ("fig9_four_rooms", "fig9_policy_four_rooms", "rl_eps_four_rooms"):
+        image = matplotlib.image.imread(results_root() / "figures" / f"{name}.png")
+        assert image[..., :3].std() > 0.03, name
+
+
+def test_other_agents_and_environments_get_files_of_their_own(configure):
+    cfg = configure("rl", "model=ppo", "dataset=cartpole", "tuned=none", "tracking=none", "scale=laptop")
+    with Run.open(cfg) as run:
+        for step in (0, 10):
+            run.step = step
+            run.log("eval", **{"return": 9.0, "length": 9})
+    rl.write_all()
+    assert [row["optimizer"] for row in rows("fig9-ppo_cartpole_laptop") if row["n"] == "1"] == ["acprop"]
+
+
+def sweep(configure, name, values, seeds=(100, 101)):
+    """values: lr -> mean return of each seed."""
+    for lr, worth in values.items():
+        for seed, value in zip(seeds, worth, strict=True):
+            settings = ("study=sweep", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
+            leave(configure, *settings, returns=(value, value))
+
+
+def test_the_rule_is_the_largest_mean_over_seeds(configure, monkeypatch, tmp_path):
+    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.0), 1e-2: (0.3, 0.7)})
+    sweep(configure, "sgd", {0.1: (0.5, 0.5), 0.3: (0.6, 0.1), 1.0: (0.0, 0.0)})
+    rl.write_all(figures=False)
+    table = rows("rl_sweep_four_rooms_laptop")
+    assert len(table) == 6
+    assert {row["optimizer"]: row["lr"] for row in table if row["chosen"]} == {"acprop": "0.01", "sgd": "0.1"}
+    monkeypatch.setattr(tune_rl, "CONF", tmp_path / "conf")
+    tune_rl.main()
+    text = (tmp_path / "conf" / "tuned" / "rl" / "dqn" / "acprop.yaml").read_text()
+    assert yaml.safe_load(text) == {"optimizer": {"lr": 0.01}}
+    assert "results/tables/rl_sweep_four_rooms_laptop.csv: mean return over training 0.500 on seed(s) 100, 101" in text
+
+
+@pytest.mark.parametrize("value", [1e-16, 3e-4, 0.01, 0.3, 1.0, 3.0, 0.0, 0.99])
+def test_written_numbers_are_read_back_as_numbers(value):
+    assert yaml.safe_load(tune_rl._yaml(value)) == value
+
+
+def test_a_setting_that_diverged_is_not_chosen(configure):
+    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.9)})
+    leave(configure, "study=sweep", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
+    best = next(iter(rl_sweep.scores(list(load_records("rl")))["acprop"]))
+    assert dict(best) == {"lr": 1e-4}
+
+
+def test_unequal_budgets_are_refused(configure):
+    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.0)})
+    sweep(configure, "sgd", {0.1: (0.5, 0.5)})
+    with pytest.raises(UsageError, match="as many settings"):
+        rl_sweep.scores(list(load_records("rl")))
+
+
+def test_tuning_without_records_is_one_line(command):
+    done = command("-m", "scripts.tune_rl")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "make rl-sweep" in done.stderr
+
+
+def test_probability_of_improvement_counts_pairs_and_its_interval_covers():
+    assert probability_of_improvement([1, 2, 2, 2, 2], [1, 3, 3, 3, 3])[0] == (0.5 + 4) / 25
+    assert probability_of_improvement([1, 2, 3, 4], [1, 2, 3, 4, 5]) is None
+    assert probability_of_improvement([5, 6, 7, 8, 9], [0, 1, 2, 3, 4]) == (1.0, 1.0, 1.0)
+    generator = random.Random(0)
+    x, y = ([generator.gauss(mean, 1) for _ in range(30)] for mean in (1, 0))
+    value, low, high = probability_of_improvement(x, y)
+    truth = 0.5 * (1 + math.erf(0.5))  # two normal variables one apart, spread sqrt(2)
+    assert low < truth < high
+    assert low < value < high
+    assert high - low < 0.35
