@@ -10,7 +10,7 @@ FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
 RL        := $(RUN) -m experiments.rl -m hydra/launcher=joblib
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 
-.PHONY: help setup quick rl rl-quick rl-sweep test lint tables figures
+.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,7 +24,9 @@ help: ## list the targets
 
 setup: .venv/.ready ## create .venv with the tested versions
 
-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets, minutes on 2 cores
+quick: cnn-quick ## what runs on embedded data in minutes on 2 cores
+
+cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
 	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
 	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=0 $(ARGS)
 	@cat results/tables/fig6_digits_laptop.md
@@ -34,6 +36,14 @@ cifar10-resnet34: ## one cell of Fig 6
 cifar10-densenet121: ## one cell of Fig 6
 cifar10-%: .venv/.ready
 	$(RUN) -m experiments.cifar -m dataset=cifar10 model=$* optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
+	$(RUN) -m experiments.theory study=cost $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=rate,rosenbrock,fig2,fig4 $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=fig5 optimizer=rmsprop,adam,adashift,adabelief,acprop \
+	    optimizer.lr=1e-3 seed=0,1,2 $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=map problem=eq1,eq2 criterion=matching,stated,limit $(ARGS)
+	@cat results/tables/theory_maps.md
 
 rl: .venv/.ready ## Fig 9: DQN on four-rooms, 7 optimizers x 10 seeds, then ACProp over eps
 	$(RL) optimizer=$(FIG9) seed=0,1,2,3,4,5,6,7,8,9 $(ARGS)

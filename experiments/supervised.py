@@ -29,8 +29,11 @@ def train(cfg: DictConfig) -> None:
         if run.finished:
             return
         layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
-        data = build("dataset", cfg.dataset).to(run.device)
+        data = build("dataset", cfg.dataset)
+        require(isinstance(data, ImageData), "dataset", cfg.names.dataset, "it holds no images; digits does")
+        data.to(run.device)
         model = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
+        require(isinstance(model, nn.Module), "model", cfg.names.model, "it classifies no images; resnet34 does")
         model = model.to(run.device, memory_format=layout)
         optimizer = build("optimizer", cfg.optimizer, model.parameters())
         schedule = build("schedule", cfg.schedule, optimizer, epochs=cfg.epochs)

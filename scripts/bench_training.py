@@ -3,14 +3,17 @@
     python scripts/bench_training.py [--threads 2] [--steps 4]
 
 ResNet-34 at 32x32, batch 128, full width, ACProp. The bare loop is forward, backward and optimizer step on one fixed
-batch; the suite's is what `experiments.cifar` runs: data, augmentation, step, totals, pause points.
+batch; the suite's is what `experiments.cifar` runs: data, augmentation, step, totals, pause points. Telemetry is what
+one look at an optimizer step costs beside the step, spread over the 50 steps of `telemetry=50`.
 """
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -18,8 +21,11 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
+
 from acprop.runs import Run
 from acprop.runs.launch import CONF, build
+from acprop.runs.telemetry import Telemetry
 from experiments.data import ImageData
 from experiments.supervised import autocast, train_step
 
@@ -79,6 +85,7 @@ def measure(threads: int, steps: int) -> None:
                 call()
                 if step:  # the first warms up
                     seconds[name].append(time.perf_counter() - start)
+        look = time_telemetry(run, optimizer, steps)
 
     print(f"ResNet-34, 32x32, batch 128, {threads} threads, torch {torch.__version__}; median of {steps} steps")
     times = {name: median(values) for name, values in seconds.items()}
@@ -90,6 +97,24 @@ def measure(threads: int, steps: int) -> None:
         print(f"suite / bare, {name}: {median(s / b for s, b in pairs):.3f}")
     pairs = zip(seconds["fp32 contiguous, suite"], seconds["bf16 channels_last, suite"], strict=True)
     print(f"bf16 channels_last / fp32 contiguous, images per second: {median(a / b for a, b in pairs):.2f}")
+    step_time = times["bf16 channels_last, suite"]
+    print(f"telemetry=50 / step without it, bf16 channels_last: {1 + look / 50 / step_time:.4f}")
+
+
+def time_telemetry(run: Run, optimizer: torch.optim.Optimizer, steps: int) -> float:
+    """Seconds that a sampled optimizer step takes beyond one that is not, gradients being what they are."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            p.grad = torch.zeros_like(p)
+    Telemetry(run, "update", optimizer, every=2)
+    took: dict[int, list[float]] = {0: [], 1: []}
+    for number in range(2 * steps + 2):
+        run.step = 1000 + number
+        start = time.perf_counter()
+        optimizer.step()
+        took[number % 2].append(time.perf_counter() - start)
+    run.step = 0
+    return median(took[0][1:]) - median(took[1][1:])
 
 
 if __name__ == "__main__":

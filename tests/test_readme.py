@@ -1,6 +1,10 @@
 """README's commands work when pasted."""
 
 import re
+import subprocess
+import sys
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -45,3 +49,10 @@ def test_its_make_targets_exist():
 def test_its_table_is_the_committed_one():
     table = (ROOT / "results" / "tables" / "fig6_digits_laptop.md").read_text().strip()
     assert table in README
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_every_script_runs_from_anywhere(script, tmp_path):
+    done = subprocess.run([sys.executable, str(script), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout

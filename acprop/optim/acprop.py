@@ -145,6 +145,10 @@ class ACProp(AdaptiveOptimizer):
         residual = grad.sub(exp_avg)
         exp_avg_var.mul_(beta2).addcmul_(residual, residual, value=1 - beta2)
 
+    def eps_floor(self, group: Group) -> float:
+        """Kept in the state, eps alone takes the second moment to eps / (1 - beta2)."""
+        return group["eps"] if group["variant"] == "paper" else 2 * group["eps"] / (1 - group["betas"][1])
+
     def _step_bucket(self, group: Group, t: float, rows: list[Row]) -> None:
         if group["fused"]:
             from acprop.optim.fused import fused_acprop_

@@ -42,3 +42,7 @@ class AdaBelief(AdaptiveOptimizer):
         # step by the mean over today's deviation
         deviation = exp_avg_var.div(1 - beta2**t).sqrt_().add(group["eps"])
         descend(param, exp_avg, deviation, group["lr"] / (1 - beta1**t))
+
+    def eps_floor(self, group: Group) -> float:
+        """Kept in the state, eps alone takes the second moment to eps / (1 - beta2)."""
+        return 2 * group["eps"] / (1 - group["betas"][1])

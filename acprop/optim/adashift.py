@@ -51,8 +51,7 @@ class AdaShift(AdaptiveOptimizer):
         beta1, beta2 = group["betas"]
         n = group["keep_num"]
         weights = sum(beta1**i for i in range(n))
-        slot = (t % n).long() if isinstance(t, Tensor) else int(t) % n
-        oldest = TensorList([ring[slot] for ring in grads]) if isinstance(grads, TensorList) else grads[slot]
+        oldest = _read(grads, t % n)
         old = number(t > n, t)  # whether there is a gradient n steps old
 
         # the mean of the last n gradients: forget the one n steps old, take in today's
@@ -66,5 +65,21 @@ class AdaShift(AdaptiveOptimizer):
         rms = exp_avg_sq.div(1 - beta2 ** ((t - n) * old) + (1 - old)).sqrt_().add(group["eps"] + (1 - old))
         descend(param, exp_avg, rms, group["lr"] * old)
 
-        for ring, new in zip(grads, grad, strict=True) if isinstance(grads, TensorList) else [(grads, grad)]:
-            ring[slot] = new
+        _write(grads, t % n, grad)
+
+
+def _read(ring: Any, slot: Any) -> Any:
+    if isinstance(ring, TensorList):
+        return TensorList([one[int(slot)] for one in ring])
+    if isinstance(slot, Tensor):
+        return ring.index_select(0, slot.long().view(1)).squeeze(0)
+    return ring[int(slot)]
+
+
+def _write(ring: Any, slot: Any, grad: Any) -> None:
+    if isinstance(ring, TensorList):
+        _read(ring, slot).copy_(grad)
+    elif isinstance(slot, Tensor):
+        ring.index_copy_(0, slot.long().view(1), grad.unsqueeze(0))
+    else:
+        ring[int(slot)] = grad

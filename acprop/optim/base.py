@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 # Many small tensors a call save overhead, but on a CPU all temporaries of a call should stay in its cache.
-CPU_CHUNK = 2**18  # elements
+CPU_CHUNK = 2**19  # elements
 
 
 class TensorList(list):
@@ -91,7 +91,9 @@ class AdaptiveOptimizer(Optimizer):
         differentiable: bool = False,
         **own: Any,
     ) -> None:
-        self._require(0 <= float(lr) < math.inf, "lr", lr, "a number >= 0")
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError(f"{type(self).__name__}: Tensor lr must be 1-element, this one has {lr.numel()}")
+        self._require(0 <= (lr.item() if isinstance(lr, Tensor) else lr) < math.inf, "lr", lr, "a number >= 0")
         self._require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "betas", betas, "two numbers in [0, 1)")
         self._require(0 <= eps < math.inf, "eps", eps, "a number >= 0")
         self._require(0 <= weight_decay < math.inf, "weight_decay", weight_decay, "a number >= 0")
@@ -179,11 +181,14 @@ class AdaptiveOptimizer(Optimizer):
         columns: list[list[Tensor]],
     ) -> None:
         rows = list(zip(params, grads, *columns, strict=True))
+        lr = group["lr"]
         if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
+            group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1
                 self._decay_and_update(*_as_real(row), group, exact(step))
             return
+        group = {**group, "lr": float(lr)}
         torch._foreach_add_(steps, 1)
         alike: dict[tuple[float, torch.device, torch.dtype], list[Row]] = defaultdict(list)
         for step, row in zip(steps, rows, strict=True):
@@ -216,6 +221,10 @@ class AdaptiveOptimizer(Optimizer):
         """The maths: `(param, grad, *state in the order of state_names, group, t)`."""
         raise NotImplementedError
 
+    def eps_floor(self, group: Group) -> float:
+        """Where a second moment is no larger than this, eps rules the denominator."""
+        return group["eps"] ** 2
+
     @classmethod
     def _require(cls, condition: bool, argument: str, value: Any, allowed: str) -> None:
         if not condition:
@@ -232,9 +241,9 @@ def descend(param: Any, numerator: Any, denominator: Any, step_size: Any) -> Non
         param.addcdiv_(numerator, denominator, value=-step_size)
 
 
-def exact(step: Tensor) -> Tensor:
-    """The step in float64, where the device has that: 1 - beta2 ** t of a float32 step would lose half its digits."""
-    return step if step.device.type == "mps" else step.double()
+def exact(scalar: Tensor) -> Tensor:
+    """In float64, where the device has that: 1 - beta2 ** t of a float32 step would lose half its digits."""
+    return scalar if scalar.device.type == "mps" else scalar.double()
 
 
 def number(condition: Any, t: Any) -> Any:

@@ -48,7 +48,7 @@ def fused_acprop_(rows: list[Row], c: "Coefficients", group: Group, moves: bool)
     for row in rows:
         (ours if _takes(*row) else others).append(row)
     if ours:
-        lr, weight_decay, decoupled = float(group["lr"]), group["weight_decay"], group["decoupled_weight_decay"]
+        lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
         shrink = {False: 1.0, True: 1 - lr * weight_decay, "fixed": 1 - weight_decay}[decoupled]
         scalars = (
             lr * moves,

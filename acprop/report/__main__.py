@@ -2,9 +2,9 @@
 
 import sys
 
-from acprop.report import cnn, rl
+from acprop.report import cnn, rl, theory
 
-TASKS = (cnn, rl)  # each has write_all(tables, figures) -> paths written, without suffix
+TASKS = (cnn, rl, theory)  # each has write_all(tables, figures) -> paths written, without suffix
 
 
 def main(words: list[str]) -> int:

@@ -12,6 +12,7 @@ with Run.open(cfg, select=("test/top1", "max")) as run:
 """
 
 import fcntl
+import io
 import json
 import math
 import shutil
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -30,6 +32,7 @@ from acprop.runs import checkpoint, environment
 from acprop.runs.errors import Diverged, UsageError, require
 from acprop.runs.identity import Config, config_hash, run_dir, runs_root, scale_label
 from acprop.runs.record import FINISHED, MetricsFile, finite_or_none, write_atomically, write_json
+from acprop.runs.telemetry import Telemetry
 from acprop.runs.tracking import Tracker, choose_mode
 
 T = TypeVar("T")
@@ -59,6 +62,8 @@ class Run:
             config["threads"] is None or (isinstance(config["threads"], int) and config["threads"] > 0),
             "threads", config["threads"], "a whole number > 0, or null for every core",
         )  # fmt: skip
+        every = config.get("telemetry", 0)
+        require(isinstance(every, int) and every >= 0, "telemetry", every, "a whole number of steps, or 0 for none")
         choose_mode(config["tracking"]["mode"])  # a wrong name is said now, not after an epoch
         self.config = config
         self.select = select
@@ -173,7 +178,10 @@ class Run:
 
     def result_line(self) -> str:
         names = self.config["names"]
-        values = ", ".join(f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value))
+        shown = [
+            f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value) and key[:6] != "update"
+        ]
+        values = ", ".join(shown if len(shown) <= 8 else [*shown[:8], f"and {len(shown) - 8} more"])
         best = ""
         if self.best and self.select:
             best = f"; best {self.select[0]} {self.best['value']:.4g} at step {self.best['step']}"
@@ -186,6 +194,10 @@ class Run:
         """Names what a checkpoint holds: objects with `state_dict`, or tensors that are changed in place. If the run
         was interrupted they get their state back, and the generators theirs, so call it once, last before the loop."""
         self._registered = objects
+        if every := self.config.get("telemetry"):
+            for name, item in objects.items():
+                if isinstance(item, torch.optim.Optimizer):
+                    Telemetry(self, "update" if name == "optimizer" else f"update_{name}", item, every)
         if self._saved is None:
             return
         for name, item in objects.items():
@@ -239,6 +251,12 @@ class Run:
         self._metrics.flush()
         assert self._tracker
         self._tracker.log({**{f"{split}/{k}": v for k, v in metrics.items()}, "epoch": epoch, "lr": rate}, self.step)
+
+    def keep(self, **arrays: np.ndarray) -> None:
+        """Puts whole arrays beside the metrics, as arrays.npz; `Record.arrays` reads them."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_atomically(self.dir / "arrays.npz", buffer.getvalue())
 
     def require_finite(self, name: str, value: float) -> None:
         """Ends the run as `diverged` unless `value` is finite."""
