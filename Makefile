@@ -47,19 +47,19 @@ theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence
 
 rl: .venv/.ready ## Fig 9: DQN on four-rooms, 7 optimizers x 10 seeds, then ACProp over eps
 	$(RL) optimizer=$(FIG9) seed=0,1,2,3,4,5,6,7,8,9 $(ARGS)
-	$(RL) study=eps optimizer=acprop optimizer.eps=1e-4,1e-6,1e-8,1e-10,1e-12,1e-14,1e-16 seed=0,1,2 $(ARGS)
+	$(RL) figure=eps optimizer=acprop optimizer.eps=1e-4,1e-6,1e-8,1e-10,1e-12,1e-14,1e-16 seed=0,1,2 $(ARGS)
 	@cat results/tables/fig9_four_rooms.md
 
 rl-quick: .venv/.ready ## Fig 9 in small: 7 optimizers x 2 seeds, within 3 minutes on 2 cores
 	$(RL) optimizer=$(FIG9) seed=0,1 scale=laptop $(ARGS)
 	@cat results/tables/fig9_four_rooms_laptop.md
 
-SWEEP := study=sweep tuned=none scale=laptop seed=100 tracking=none
+SWEEP := figure=sweep tuned=none scale=laptop seed=100 tracking=none
 rl-sweep: .venv/.ready ## the tuning behind Fig 9: 12 settings for each optimizer; writes conf/tuned/rl
 	$(RL) $(SWEEP) optimizer=adam,radam,rmsprop,adashift,adabelief,acprop \
 	    optimizer.lr=3e-4,1e-3,3e-3 optimizer.eps=1e-4,1e-8,1e-12,1e-16
 	$(RL) $(SWEEP) optimizer=sgd optimizer.lr=0.3,1,3 optimizer.momentum=0,0.5,0.9,0.99
-	$(RUN) -m scripts.tune_rl
+	$(RUN) scripts/tune_rl.py
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

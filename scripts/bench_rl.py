@@ -1,7 +1,7 @@
 """What the suite costs beside plain Stable-Baselines3: the same DQN, settings, environment, steps and evaluation
 episodes, whole runs in turns, the ratio of each pair.
 
-    python -m scripts.bench_rl [--steps 16000] [--pairs 5]
+    python scripts/bench_rl.py [--steps 16000] [--pairs 5]
 
 The suite's run is all that `python -m experiments.rl` does between its start and its end: record, callback, telemetry
 of updates, wandb (offline), checkpoint. Plain has SB3's agent, its Monitor, and a callback that evaluates. CPU time is
@@ -12,9 +12,11 @@ import argparse
 import contextlib
 import io
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,6 +28,8 @@ from omegaconf import DictConfig
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 from acprop.runs.launch import CONF, build
 from experiments.rl.environments import evaluate

@@ -3,6 +3,7 @@
 python scripts/tune_rl.py
 """
 
+import argparse
 import sys
 
 from acprop.report.records import by_budget, file_name
@@ -11,16 +12,21 @@ from acprop.runs import Record, UsageError, require, runs_root, write_atomically
 from acprop.runs.launch import CONF
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(
+        arguments
+    )
     written = 0
     for (dataset, scale), records in by_budget("rl").items():
-        sweep = [record for record in records if record.config["study"] == "sweep"]
+        sweep = [record for record in records if record.config["figure"] == "sweep"]
         for model in sorted({record.summary["model"] for record in sweep}):
             group = [record for record in sweep if record.summary["model"] == model]
             written += write(
                 model, group, file_name("rl_sweep" if model == "dqn" else f"rl_sweep-{model}", dataset, scale)
             )
-    require(written > 0, "ACPROP_RUNS", str(runs_root()), "no records of study=sweep there; `make rl-sweep` makes them")
+    require(
+        written > 0, "ACPROP_RUNS", str(runs_root()), "no records of figure=sweep; `make rl-sweep` makes them"
+    )
 
 
 def write(model: str, records: list[Record], table: str) -> int:

@@ -43,9 +43,9 @@ def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     for (dataset, scale), records in by_budget("rl").items():
         groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
         for record in records:
-            groups[record.config["study"], record.summary["model"]].append(record)
-        for (study, model), group in groups.items():
-            for kind, stem, write in writers.get(study, []):
+            groups[record.config["figure"], record.summary["model"]].append(record)
+        for (name, model), group in groups.items():
+            for kind, stem, write in writers.get(name, []):
                 path = results_root() / kind / file_name(stem if model == "dqn" else f"{stem}-{model}", dataset, scale)
                 if {"tables": tables, "figures": figures}[kind] and write(path, group):
                     written.append(path)

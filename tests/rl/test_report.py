@@ -58,7 +58,7 @@ def test_fig9_has_every_optimizer_and_keeps_studies_apart(configure):
         leave(configure, f"seed={seed}", returns=(0.0, 0.2 + 0.1 * seed), exact=0.3)
         leave(configure, "optimizer=adam", f"seed={seed}", returns=(0.0, 0.8 + 0.01 * seed), exact=0.8)
     leave(configure, "optimizer=sgd", fail=True)
-    leave(configure, "study=eps", "optimizer.eps=1e-4", returns=(0.0, 0.123))
+    leave(configure, "figure=eps", "optimizer.eps=1e-4", returns=(0.0, 0.123))
     assert main([]) == 0
     table = {row["optimizer"]: row for row in rows("fig9_four_rooms")}
     assert set(table) == set(rl.FIG9)
@@ -92,7 +92,7 @@ def sweep(configure, name, values, seeds=(100, 101)):
     """values: lr -> mean return of each seed."""
     for lr, worth in values.items():
         for seed, value in zip(seeds, worth, strict=True):
-            settings = ("study=sweep", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
+            settings = ("figure=sweep", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
             leave(configure, *settings, returns=(value, value))
 
 
@@ -104,7 +104,7 @@ def test_the_rule_is_the_largest_mean_over_seeds(configure, monkeypatch, tmp_pat
     assert len(table) == 6
     assert {row["optimizer"]: row["lr"] for row in table if row["chosen"]} == {"acprop": "0.01", "sgd": "0.1"}
     monkeypatch.setattr(tune_rl, "CONF", tmp_path / "conf")
-    tune_rl.main()
+    tune_rl.main([])
     text = (tmp_path / "conf" / "tuned" / "rl" / "dqn" / "acprop.yaml").read_text()
     assert yaml.safe_load(text) == {"optimizer": {"lr": 0.01}}
     assert "results/tables/rl_sweep_four_rooms_laptop.csv: mean return over training 0.500 on seed(s) 100, 101" in text
@@ -117,7 +117,7 @@ def test_written_numbers_are_read_back_as_numbers(value):
 
 def test_a_setting_that_diverged_is_not_chosen(configure):
     sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.9)})
-    leave(configure, "study=sweep", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
+    leave(configure, "figure=sweep", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
     best = next(iter(rl_sweep.scores(list(load_records("rl")))["acprop"]))
     assert dict(best) == {"lr": 1e-4}
 
@@ -130,7 +130,7 @@ def test_unequal_budgets_are_refused(configure):
 
 
 def test_tuning_without_records_is_one_line(command):
-    done = command("-m", "scripts.tune_rl")
+    done = command("scripts/tune_rl.py", PYTHONPATH=".")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "make rl-sweep" in done.stderr
