@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
             written += write(
                 model, group, file_name("rl_sweep" if model == "dqn" else f"rl_sweep-{model}", dataset, scale)
             )
-    require(
-        written > 0, "ACPROP_RUNS", str(runs_root()), "no records of figure=sweep; `make rl-sweep` makes them"
-    )
+    require(written > 0, "ACPROP_RUNS", str(runs_root()), "no records of figure=sweep; `make rl-sweep` makes them")
 
 
 def write(model: str, records: list[Record], table: str) -> int:
