@@ -96,13 +96,13 @@ class Record:
     def status(self) -> str:
         return self.summary["status"]
 
-    def curve(self, split: str, metric: str) -> list[tuple[float, float]]:
-        """(epoch, value) pairs in the order of time; values that were not finite are NaN."""
+    def curve(self, split: str, metric: str, axis: str = "epoch") -> list[tuple[float, float]]:
+        """(epoch or step, value) pairs in the order of time; values that were not finite are NaN."""
         points = []
         for line in (self.path / "metrics.jsonl").read_text().splitlines():
             entry = json.loads(line)
             if entry["split"] == split and entry["metric"] == metric:
-                points.append((entry["epoch"], float(entry.get("flag", entry["value"]))))
+                points.append((entry[axis], float(entry.get("flag", entry["value"]))))
         return points
 
 
