@@ -8,9 +8,11 @@ RUN       := .venv/bin/python
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
 RL        := $(RUN) -m experiments.rl -m hydra/launcher=joblib
+TABLE4    := adam,radam,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
+gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep
+.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep gan-quick
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,12 +26,17 @@ help: ## list the targets
 
 setup: .venv/.ready ## create .venv with the tested versions
 
-quick: cnn-quick ## what runs on embedded data in minutes on 2 cores
+quick: cnn-quick gan-quick ## what runs on embedded data in minutes on 2 cores
 
 cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
 	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
 	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=0 $(ARGS)
 	@cat results/tables/fig6_digits_laptop.md
+
+gan-quick: .venv/.ready ## Table 4 on embedded digits: 5 optimizers x 4 GANs, minutes on 2 cores
+	$(RUN) -m experiments.gan -m hydra/launcher=joblib dataset=digits scale=laptop \
+	    model=sagan,sngan,dcgan,rlgan optimizer=$(TABLE4) seed=$(SEEDS) $(ARGS)
+	@cat results/tables/table4_feature_fid_digits_laptop.md
 
 cifar10-vgg11: ## one cell of Fig 6
 cifar10-resnet34: ## one cell of Fig 6
@@ -60,6 +67,13 @@ rl-sweep: .venv/.ready ## the tuning behind Fig 9: 12 settings for each optimize
 	    optimizer.lr=3e-4,1e-3,3e-3 optimizer.eps=1e-4,1e-8,1e-12,1e-16
 	$(RL) $(SWEEP) optimizer=sgd optimizer.lr=0.3,1,3 optimizer.momentum=0,0.5,0.9,0.99
 	$(RUN) scripts/tune_rl.py
+
+cifar10-dcgan: ## one cell of Table 4; needs Inception's weights, or ARGS=fid_network=classifier
+cifar10-rlgan: ## one cell of Table 4
+cifar10-sngan: ## one cell of Table 4
+cifar10-sagan: ## one cell of Table 4
+cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan: cifar10-%: .venv/.ready
+	$(RUN) -m experiments.gan -m dataset=cifar10 model=$* optimizer=$(gan_optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

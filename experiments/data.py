@@ -6,6 +6,7 @@ alone, drawn on the CPU, so they are the same on every device and a resumed run 
 
 import gzip
 import hashlib
+import itertools
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acprop.runs import UsageError, data_root
+from acprop.runs import UsageError, data_root, require
 
 PADDING = 4
 EVAL_BATCH = 500
@@ -41,6 +42,7 @@ class ImageData:
         mean, std: of each channel, for pixels in [0, 1].
         flip: whether a mirrored image still shows its class.
         published: whether the files are the published ones, by checksum.
+        crop: whether training images are padded and cropped.
     """
 
     train_images: Tensor
@@ -52,6 +54,7 @@ class ImageData:
     num_classes: int
     flip: bool
     published: bool = True
+    crop: bool = True
 
     @property
     def channels(self) -> int:
@@ -84,9 +87,24 @@ class ImageData:
                 images = self.augment(self.train_images[index], generator(seed, epoch, number))
                 yield self.normalize(images).contiguous(memory_format=memory_format), self.train_labels[index]
 
+    def endless_batches(
+        self, seed: int, batch_size: int, start: int = 0, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of `batch_size`, epoch after epoch, from batch number `start`; what an epoch has over is dropped."""
+        size = len(self.train_labels)
+        require(batch_size <= size, "batch_size", batch_size, f"at most {size}, the number of training images")
+        per_epoch = size // batch_size
+        for epoch in itertools.count(start // per_epoch):
+            first, start = start % per_epoch, 0
+            batches = self.train_batches(seed, epoch, batch_size, first, memory_format)
+            yield from itertools.islice(batches, per_epoch - first)
+
     def augment(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Pads by 4 zero pixels, crops 32x32 at random, mirrors half of the images where `flip` allows."""
+        """Pads by 4 zero pixels and crops 32x32 at random where `crop` says so, mirrors half of the images where `flip`
+        allows."""
         count, _, size, _ = images.shape
+        if not self.crop:
+            return self._mirror_half(images, random) if self.flip else images
         offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=random).to(images.device)
         positions = torch.arange(size, device=images.device)
         rows, columns = offsets + positions  # (count, size) each
@@ -97,6 +115,10 @@ class ImageData:
         which = torch.arange(count, device=images.device).view(-1, 1, 1)
         # advanced indices around a slice put the channels last: (count, size, size, channels)
         return padded[which, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+
+    def _mirror_half(self, images: Tensor, random: torch.Generator) -> Tensor:
+        mirrored = torch.randint(0, 2, (len(images), 1, 1, 1), generator=random).bool().to(images.device)
+        return torch.where(mirrored, images.flip(3), images)
 
     def test_batches(
         self, memory_format: torch.memory_format = torch.contiguous_format

@@ -41,6 +41,9 @@ def choose(candidates: list[Curve], reference: dict[str, str] | None) -> Curve:
 
 
 def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(f"usage: {Path(sys.argv[0]).name} PATH\n\n{__doc__}")
+        return 0
     try:
         if len(arguments) != 1 or not Path(arguments[0]).is_dir():
             raise UsageError(f"PATH={' '.join(arguments)!r} is not a folder: give the authors' curve/ folder")

@@ -258,6 +258,18 @@ class Run:
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         write_atomically(self.dir / "arrays.npz", buffer.getvalue())
 
+    def log_image(self, name: str, image: torch.Tensor) -> None:
+        """Keeps a picture, uint8 (1 or 3, H, W), as samples/<name>-<step>.png beside the record, and mirrors it to
+        wandb. Call it after `log` of the same step."""
+        from torchvision.transforms.functional import to_pil_image
+
+        path = self.dir / "samples" / f"{name}-{self.step:07d}.png"
+        file = io.BytesIO()
+        to_pil_image(image.cpu()).save(file, "png")
+        write_atomically(path, file.getvalue())
+        assert self._tracker
+        self._tracker.log_image(name, path, self.step)
+
     def require_finite(self, name: str, value: float) -> None:
         """Ends the run as `diverged` unless `value` is finite."""
         if not math.isfinite(value):

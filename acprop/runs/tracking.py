@@ -67,6 +67,12 @@ class Tracker:
     def log(self, values: dict[str, Any], step: int) -> None:
         self._send("log", values, step=step)
 
+    def log_image(self, name: str, path: Path, step: int) -> None:
+        if self.run is not None:
+            import wandb
+
+            self.log({name: wandb.Image(str(path))}, step)
+
     def summarize(self, values: dict[str, Any]) -> None:
         if self.run is not None:
             self.run.summary.update(values)

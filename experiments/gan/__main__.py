@@ -1,0 +1,21 @@
+"""Table 4: GANs on 32x32 images, judged by FID. `python -m experiments.gan --help`"""
+
+from omegaconf import DictConfig
+
+from acprop.runs.launch import launch
+
+
+def run(cfg: DictConfig) -> None:
+    from experiments.gan.train import train  # torch loads only when something runs
+
+    train(cfg)
+
+
+def report() -> None:
+    from acprop.report.gan import write_all
+
+    write_all()
+
+
+if __name__ == "__main__":
+    launch("gan", run, report)

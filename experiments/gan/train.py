@@ -1,0 +1,163 @@
+"""Adversarial training of a generator and a discriminator, and its FID at every `fid_every` steps.
+
+Read `train` from top to bottom: networks, two optimizers of one config, FID, steps. An epoch of this task is
+`fid_every` steps of the generator: what lies between two looks at the FID.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.utils import make_grid
+from tqdm import tqdm
+
+from acprop.runs import Diverged, Run, require, require_one_of
+from acprop.runs.environment import pick_device
+from acprop.runs.launch import build
+from experiments.data import ImageData, generator
+from experiments.gan.fid import FID, make_features
+from experiments.gan.models import GAN
+from experiments.supervised import CHECK_EVERY, autocast
+
+GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where the generator knows classes
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+def train(cfg: DictConfig) -> None:
+    """Trains one cell and leaves its record."""
+    check(cfg)
+    features = make_features(cfg, pick_device(cfg.device))  # before the run: a classifier it trains is a run itself
+    with Run.open(cfg, select=(f"test/{features.metric}", "min")) as run:
+        if run.finished:
+            return
+        layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
+        data = build("dataset", cfg.dataset)
+        require(isinstance(data, ImageData), "dataset", cfg.names.dataset, "it holds no images; digits does")
+        data = pixels_in_unit_range(data).to(run.device)
+        gan = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
+        require(isinstance(gan, GAN), "model", cfg.names.model, "it is no GAN; dcgan is")
+        gan.to(run.device, layout)
+        g_optimizer = build("optimizer", cfg.optimizer, gan.generator.parameters())
+        d_optimizer = build("optimizer", cfg.optimizer, gan.discriminator.parameters())
+        average = AveragedModel(gan.generator, multi_avg_fn=get_ema_multi_avg_fn(cfg.ema)) if cfg.ema else None
+        judged = average.module if average else gan.generator
+        fid = FID(features, data, cfg.fid_count, cfg.fid_batch_size)
+        losses = torch.zeros(2, device=run.device, dtype=torch.float64)  # this epoch's sums: discriminator, generator
+        run.describe(
+            parameters={"generator": size(gan.generator), "discriminator": size(gan.discriminator)},
+            train_size=len(data.train_labels), test_size=len(data.test_labels),
+            published_data=data.published and features.published, fid=fid.facts, metric=features.metric,
+        )  # fmt: skip
+        run.register(
+            generator=gan.generator, discriminator=gan.discriminator, optimizer=g_optimizer, d_optimizer=d_optimizer,
+            losses=losses, **({"average": average} if average else {}),
+        )  # fmt: skip
+
+        real_batches = gan.d_steps + gan.loss.relativistic  # a step takes so many batches of real images
+        reals = data.endless_batches(cfg.seed, cfg.batch_size, start=run.step * real_batches, memory_format=layout)
+        bar = tqdm(total=cfg.steps, initial=run.step, unit="step", disable=not sys.stderr.isatty(), leave=False)
+        for _ in run.epochs(cfg.steps // cfg.fid_every):
+            for _ in run.batches(range(run.batch, cfg.fid_every)):
+                gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses)
+                if average:
+                    average.update_parameters(gan.generator)
+                run.samples += cfg.batch_size * real_batches
+                bar.update()
+                if run.step % CHECK_EVERY == 0:
+                    run.require_finite("sum of losses", losses.sum().item())
+            d_loss, g_loss = (losses / cfg.fid_every).tolist()
+            run.log("train", d_loss=d_loss, g_loss=g_loss)
+            run.require_finite("sum of losses", d_loss + g_loss)
+            z, y = fixed_noise(gan, cfg.fid_count, cfg.seed, run.device)
+            value = fid(generate(judged, z, y, cfg.fid_batch_size))
+            run.log("test", **{features.metric: value})
+            run.log_image("grid", sample_grid(gan, judged, run.device))
+            run.require_finite(features.metric, value)
+            losses.zero_()
+            message = f"step {run.step}/{cfg.steps}: D {d_loss:.3f}, G {g_loss:.3f}, {features.metric} {value:.2f}"
+            bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
+        bar.close()
+        run.describe(collapsed=run.values[f"test/{features.metric}"] > cfg.collapse)
+
+
+def check(cfg: DictConfig) -> None:
+    for name in ("steps", "batch_size", "fid_count", "fid_every", "fid_batch_size"):
+        require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
+    require(cfg.steps % cfg.fid_every == 0, "steps", cfg.steps, f"a multiple of fid_every={cfg.fid_every}")
+    require(cfg.ema is None or 0 < cfg.ema < 1, "ema", cfg.ema, "a number between 0 and 1, or null for none")
+    require_one_of("precision", cfg.precision, ("fp32", "bf16"))
+
+
+def pixels_in_unit_range(data: ImageData) -> ImageData:
+    """The set as a generator's tanh shows it: pixels in [-1, 1], mirrored where the set allows it, never cropped."""
+    half = (0.5,) * data.channels
+    return replace(data, mean=half, std=half, crop=False)
+
+
+def size(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def gan_step(
+    gan: GAN, g_optimizer: Optimizer, d_optimizer: Optimizer, reals: Batches, batch_size: int, precision: str,
+    losses: Tensor,
+) -> None:  # fmt: skip
+    """`d_steps` optimizer steps of the discriminator, then one of the generator; adds their mean losses to `losses`."""
+    g, d, device = gan.generator, gan.discriminator, losses.device
+    for _ in range(gan.d_steps):
+        x, y = next(reals)
+        with autocast(device, precision):
+            z, fake_y = gan.noise(batch_size, device)
+            with torch.no_grad():
+                fake = g(z, fake_y)
+            real_logits, fake_logits = d(x, y), d(fake, fake_y)
+        loss = gan.loss.discriminator(real_logits.float(), fake_logits.float())
+        d_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        d_optimizer.step()
+        losses[0] += loss.detach() / gan.d_steps
+
+    d.requires_grad_(False)  # its gradients are not wanted now
+    with autocast(device, precision):
+        z, fake_y = gan.noise(batch_size, device)
+        fake_logits = d(g(z, fake_y), fake_y)
+        real_logits = d(*next(reals)) if gan.loss.relativistic else fake_logits
+    loss = gan.loss.generator(real_logits.float(), fake_logits.float())
+    g_optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    g_optimizer.step()
+    d.requires_grad_(True)
+    losses[1] += loss.detach()
+
+
+def fixed_noise(gan: GAN, count: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A generator's input as `GAN.noise` draws it, but the same every time and without a trace in the run's own random
+    numbers: how often a run is looked at does not change it."""
+    random = generator(seed, count)
+    z = torch.randn(count, gan.z_dim, generator=random)
+    return z.to(device), torch.randint(gan.num_classes, (count,), generator=random).to(device)
+
+
+def sample_grid(gan: GAN, g: nn.Module, device: torch.device) -> Tensor:
+    """GRID of pictures as one, uint8 (C, H, W)."""
+    rows, columns = GRID
+    z, _ = fixed_noise(gan, rows * columns, 0, device)
+    y = torch.arange(columns, device=device).remainder(gan.num_classes).repeat(rows)
+    pictures = generate(g, z, y, len(z))
+    return make_grid(pictures, nrow=columns)[: pictures.shape[1]]
+
+
+@torch.no_grad()
+def generate(g: nn.Module, z: Tensor, y: Tensor, batch_size: int) -> Tensor:
+    """Images of the generator in evaluation mode, uint8 (n, C, 32, 32), as a PNG file would hold them."""
+    g.eval()
+    pictures = [g(a, b) for a, b in zip(z.split(batch_size), y.split(batch_size), strict=True)]
+    g.train()
+    if not all(batch.isfinite().all() for batch in pictures):
+        raise Diverged("the generator's pictures are not finite")
+    return torch.cat(pictures).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

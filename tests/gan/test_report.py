@@ -1,0 +1,117 @@
+"""Table 4, its figure and its pages of samples are pure functions of records."""
+
+import csv
+
+import pytest
+import torch
+from matplotlib.image import imread
+
+from acprop.report import PUBLISHED, gan, results_root
+from acprop.report.__main__ import main
+from acprop.runs import Run
+
+FACTS = {"network": "inception", "dims": 2048, "n_real": 10000, "n_fake": 10000, "batch_size": 100}
+
+
+def leave(configure, *overrides, scores=(90.0, 40.0, 60.0), status="done", published=True):
+    """A record as the runner would leave it, with given scores."""
+    cfg = configure("gan", "tracking=none", *overrides)
+    metric = gan.METRICS[cfg.fid_network]
+    with Run.open(cfg, select=(f"test/{metric}", "min")) as run:
+        facts = FACTS if metric == "fid" else {**FACTS, "network": "classifier", "dims": 64, "classifier_top1": 99.0}
+        run.describe(fid=facts, published_data=published)
+        for epoch in run.epochs(len(scores)):
+            list(run.batches(range(10)))
+            run.log("test", **{metric: scores[epoch]})
+            run.log_image("grid", torch.full((1, 20, 20), 25 * epoch + 50, dtype=torch.uint8))
+        if status == "diverged":
+            run.require_finite("loss", float("nan"))
+        run.describe(collapsed=scores[-1] > cfg.collapse)
+
+
+def rows(name):
+    with (results_root() / "tables" / f"{name}.csv").open() as file:
+        return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def test_best_and_last_beside_the_papers_numbers(configure):
+    for seed in range(3):
+        leave(
+            configure, "dataset=cifar10", "model=sngan", "scale=paper", f"seed={seed}", scores=(30.0, 12 + seed, 20.0)
+        )
+    leave(configure, "dataset=cifar10", "model=sngan", "scale=paper", "optimizer=adam", scores=(300.0, 280.0))
+    leave(configure, "dataset=cifar10", "model=sngan", "scale=paper", "optimizer=radam", status="diverged")
+    assert main(["tables"]) == 0
+    row = rows("table4_cifar10")["sngan", "acprop"]
+    assert (float(row["best_mean"]), float(row["best_std"]), float(row["last_mean"])) == (13.0, 1.0, 20.0)
+    assert (row["seeds"], row["paper_best"], row["paper_std"]) == ("0 1 2", "12.44", "0.02")
+    text = (results_root() / "tables" / "table4_cifar10.md").read_text()
+    assert "13.00 ± 1.00 (3) [10.52, 15.48] / paper 12.44 ± 0.02" in text
+    assert "280.00 (1); 1 collapsed |" in text
+    assert "1 diverged / paper 13.00 ± 0.04" in text
+    assert "not run / paper 26.62" in text
+    caption = text.splitlines()[0]
+    assert "FID (lower is better; 10000 generated against 10000 test images, 2048 features)" in caption
+    assert "feature" not in caption.replace("2048 features", "")
+    assert "the paper's lr is" not in caption
+
+
+@pytest.mark.parametrize(
+    ("overrides", "published", "name"),
+    [
+        (("dataset=cifar10", "scale=paper", "fid_network=classifier"), True, "table4_feature_fid_cifar10"),
+        (("dataset=cifar10", "scale=paper"), False, "table4_cifar10_paper-own=files"),
+        (("dataset=digits",), True, "table4_feature_fid_digits_laptop"),
+    ],
+)
+def test_only_published_files_stand_beside_the_paper(overrides, published, name, configure):
+    leave(configure, *overrides, published=published)
+    gan.write_all(figures=False)
+    text = (results_root() / "tables" / f"{name}.md").read_text()
+    assert "/ paper" not in text
+    assert "60.00 (1)" in text
+    if "feature" in name:
+        assert "feature FID" in text.splitlines()[0]
+        assert "not comparable with any published FID" in text.splitlines()[0]
+        assert "test top-1 99.00 %" in text.splitlines()[0]
+
+
+def test_the_two_metrics_never_share_a_table(configure):
+    leave(configure, "dataset=cifar10", "scale=paper", scores=(40.0,))
+    leave(configure, "dataset=cifar10", "scale=paper", "fid_network=classifier", scores=(7.0,))
+    gan.write_all(figures=False)
+    assert rows("table4_cifar10")["dcgan", "acprop"]["best_mean"] == "40.0"
+    assert rows("table4_feature_fid_cifar10")["dcgan", "acprop"]["best_mean"] == "7.0"
+
+
+def test_another_learning_rate_is_said(configure):
+    leave(configure, "lr=0.005")
+    gan.write_all(figures=False)
+    (path,) = (results_root() / "tables").glob("*.md")
+    assert "lr 0.005; the paper's lr is 0.0002" in path.read_text().splitlines()[0]
+
+
+def test_figures_and_pages_are_drawn_and_the_same_each_time(configure):
+    for model in ("dcgan", "sagan"):
+        leave(configure, f"model={model}")
+        leave(configure, f"model={model}", "seed=1", scores=(80.0, 50.0, 55.0))
+    leave(configure, "model=dcgan", "optimizer=adam")
+    stem = "table4_feature_fid_digits_laptop"
+    names = {stem, f"{stem}_samples_acprop", f"{stem}_samples_adam"}
+    assert {path.name for path in gan.write_all(tables=False)} == names
+    folder = results_root() / "figures"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(first) == {f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")}
+    assert all(imread(folder / f"{name}.png")[..., :3].std() > 0.05 for name in names)
+    page = imread(folder / f"{stem}_samples_acprop.png")[..., 0]
+    assert (abs(page - 100 / 255) < 0.01).mean() > 0.02, "the last picture of the run, as it was saved"
+    gan.write_all(tables=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+
+
+def test_published_numbers_are_whole():
+    with (PUBLISHED / "table4_gan.csv").open() as file:
+        table = {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+    assert set(table) == {(m, o) for m in ("dcgan", "rlgan", "sngan", "sagan") for o in gan.TABLE4}
+    assert all(row["source"] for row in table.values())
+    assert table["dcgan", "acprop"]["fid"] == "43.43"
