@@ -7,10 +7,12 @@ ARGS      ?=
 RUN       := .venv/bin/python
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
+TABLE3    := adam,radam,adashift,adabelief,acprop
 RL        := $(RUN) -m experiments.rl -m hydra/launcher=joblib
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep
+.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep \
+    transformer-quick iwslt14-transformer
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -60,6 +62,15 @@ rl-sweep: .venv/.ready ## the tuning behind Fig 9: 12 settings for each optimize
 	    optimizer.lr=3e-4,1e-3,3e-3 optimizer.eps=1e-4,1e-8,1e-12,1e-16
 	$(RL) $(SWEEP) optimizer=sgd optimizer.lr=0.3,1,3 optimizer.momentum=0,0.5,0.9,0.99
 	$(RUN) -m scripts.tune_rl
+
+transformer-quick: .venv/.ready ## Table 3 on embedded German-English: 5 optimizers, minutes on 2 cores
+	$(RUN) -m experiments.transformer -m hydra/launcher=joblib dataset=cldr_de_en scale=laptop \
+	    optimizer=$(TABLE3) seed=$(SEEDS) $(ARGS)
+	@cat results/tables/table3_cldr_laptop.md results/tables/table3_cldr_laptop_samples.md
+
+iwslt14-transformer: .venv/.ready ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
+	$(RUN) -m experiments.transformer -m dataset=iwslt14_de_en seed=$(SEEDS) scale=$(SCALE) \
+	    optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables
