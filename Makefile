@@ -7,12 +7,14 @@ ARGS      ?=
 RUN       := .venv/bin/python
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
+TABLE3    := adam,radam,adashift,adabelief,acprop
 RL        := $(RUN) -m experiments.rl -m hydra/launcher=joblib
 TABLE4    := adam,radam,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep gan-quick
+.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep gan-quick \
+    transformer-quick iwslt14-transformer
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +76,15 @@ cifar10-sngan: ## one cell of Table 4
 cifar10-sagan: ## one cell of Table 4
 cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan: cifar10-%: .venv/.ready
 	$(RUN) -m experiments.gan -m dataset=cifar10 model=$* optimizer=$(gan_optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+transformer-quick: .venv/.ready ## Table 3 on embedded German-English: 5 optimizers, minutes on 2 cores
+	$(RUN) -m experiments.transformer -m hydra/launcher=joblib dataset=cldr_de_en scale=laptop \
+	    optimizer=$(TABLE3) seed=$(SEEDS) $(ARGS)
+	@cat results/tables/table3_cldr_laptop.md results/tables/table3_cldr_laptop_samples.md
+
+iwslt14-transformer: .venv/.ready ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
+	$(RUN) -m experiments.transformer -m dataset=iwslt14_de_en seed=$(SEEDS) scale=$(SCALE) \
+	    optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

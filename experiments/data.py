@@ -177,7 +177,7 @@ def fashion_mnist() -> ImageData:
         raw = DEBIAN_FASHION_MNIST
     elif not all(here):
         for name, checksum in cls.resources:
-            _download("fashion_mnist", [mirror + name for mirror in cls.mirrors], raw / name, checksum)
+            download("fashion_mnist", [mirror + name for mirror in cls.mirrors], raw / name, checksum)
     train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
     published = all(not (raw / n).exists() or _md5(raw / n) == checksum for n, checksum in cls.resources)
     return ImageData(
@@ -195,7 +195,7 @@ def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float
     root = data_root()
     if not (root / cls.base_folder).is_dir():
         archive = root / cls.filename
-        _download(name, [cls.url], archive, cls.tgz_md5)
+        download(name, [cls.url], archive, cls.tgz_md5)
         extract_archive(str(archive), str(root))
 
     # A folder that is there is used, whoever made it; whether it is the published one goes into the record.
@@ -248,9 +248,14 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _download(name: str, urls: list[str], path: Path, md5: str) -> None:
-    """Fetches the first of `urls` that answers into `path`, going on where a broken download stopped."""
-    if path.exists() and _md5(path) == md5:
+def download(name: str, urls: list[str], path: Path, md5: str | None, embedded: str = "digits") -> None:
+    """Fetches the first of `urls` that answers into `path`, going on where a broken download stopped.
+
+    Args:
+        name: of the data set, for the message of a failure, which also names `embedded`, one that needs no download.
+        md5: the checksum; None where none is published: a file that is there is then taken as it is.
+    """
+    if path.exists() and md5 in (None, _md5(path)):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -267,7 +272,7 @@ def _download(name: str, urls: list[str], path: Path, md5: str) -> None:
         except (urllib.error.URLError, OSError) as error:
             reason = str(getattr(error, "reason", error))
             continue
-        if _md5(part) == md5:
+        if md5 in (None, _md5(part)):
             part.replace(path)
             return
         part.unlink()
@@ -276,5 +281,5 @@ def _download(name: str, urls: list[str], path: Path, md5: str) -> None:
         part.unlink()
     raise UsageError(
         f"dataset={name}: not in {path.parent}, and {urls[-1]} could not be fetched ({reason}); place it there or "
-        f"set ACPROP_DATA to the folder that holds it; dataset=digits runs now, without any download"
+        f"set ACPROP_DATA to the folder that holds it; dataset={embedded} runs now, without any download"
     )

@@ -114,6 +114,28 @@ def test_sigterm_saves_and_ends():
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_where_another_process_holds_the_state_the_position_alone_is_kept():
+    def attempt(stop_at=None):
+        with Run.open(config()) as run:
+            run.register()
+            start = (run.epoch, run.step)
+            for epoch in run.epochs(3):
+                if epoch == stop_at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    pytest.fail("SIGTERM waits for the end of the epoch")
+                run.lr, run.step = 0.25 / (epoch + 1), 7 * (epoch + 1)
+                run.log("test", score=epoch)
+        return start
+
+    with pytest.raises(SystemExit) as stop:
+        attempt(stop_at=1)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert attempt() == (1, 7)
+    assert [(line["epoch"], line["step"], line["lr"]) for line in lines()] == [
+        (1, 7, 0.25), (2, 14, 0.125), (3, 21, 0.25 / 3),
+    ]  # fmt: skip
+
+
 def test_divergence_is_a_result():
     with Run.open(config()) as run:
         run.log("train", loss=math.nan)

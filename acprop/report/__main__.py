@@ -2,9 +2,9 @@
 
 import sys
 
-from acprop.report import cnn, gan, rl, theory
+from acprop.report import cnn, gan, rl, theory, translation
 
-TASKS = (cnn, gan, rl, theory)  # each has write_all(tables, figures) -> paths written, without suffix
+TASKS = (cnn, gan, rl, theory, translation)  # each has write_all(tables, figures) -> paths written, without suffix
 
 
 def main(words: list[str]) -> int:

@@ -16,7 +16,10 @@ import torch
 
 from acprop.runs.errors import require, require_one_of
 
-PACKAGES = ("acprop", "torch", "torchvision", "numpy", "hydra-core", "wandb", "stable_baselines3", "gymnasium")
+PACKAGES = (
+    "acprop", "torch", "torchvision", "numpy", "hydra-core", "wandb", "stable_baselines3", "gymnasium", "ve-fairseq",
+    "sacrebleu",
+)  # fmt: skip
 
 
 def pick_device(name: str) -> torch.device:
@@ -77,9 +80,11 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
-def peak_memory_mib(device: torch.device) -> float:
-    """Peak memory of this process so far: on the GPU if it trains there, else resident."""
+def peak_memory_mib(device: torch.device) -> float | None:
+    """Peak memory so far: on the GPU, of this process, or None if another one trains there; else resident, of this
+    process or the largest that it started and that ended."""
     if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1) or None
+    # KiB on Linux, bytes on macOS
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -72,7 +72,8 @@ def launch(task: str, run: Callable[[DictConfig], None], report: Callable[[], No
 def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
     """Calls the `_target_` of the config group `argument`; what it refuses is the user's mistake, in one line."""
     try:
-        return hydra.utils.instantiate(node, _partial_=True)(*args, **kwargs)
+        # plain lists and dicts: torch's optimizers keep what they are given, and a checkpoint may hold no OmegaConf
+        return hydra.utils.instantiate(node, _partial_=True, _convert_="all")(*args, **kwargs)
     except (InstantiationException, TypeError, ValueError) as error:
         reason = _one_line(str(error.__cause__ or error))
         raise UsageError(f"{argument}: {reason} (in {node.get('_target_')})") from error

@@ -54,6 +54,7 @@ class Run:
         dir: its folder.
         device: where to compute.
         epoch, batch, step: position of the next batch: epoch, batch within it, optimizer steps so far.
+        lr: the rate that the record's lines get where no optimizer is registered.
     """
 
     def __init__(self, config: Config, select: tuple[str, Literal["max", "min"]] | None) -> None:
@@ -70,10 +71,11 @@ class Run:
         self.dir = run_dir(config)
         self.device = environment.pick_device(config["device"])
         self.epoch = self.batch = self.step = self.samples = 0
+        self.lr: float | None = None
         self.finished = False
         self.values: dict[str, float] = {}
         self.best: dict[str, Any] = {}
-        self._registered: dict[str, Any] = {}
+        self._registered: dict[str, Any] | None = None
         self._tracker: Tracker | None = None
         self._stop_requested = False
         self._previous: dict[str, Any] | None = None
@@ -192,7 +194,9 @@ class Run:
 
     def register(self, **objects: Any) -> None:
         """Names what a checkpoint holds: objects with `state_dict`, or tensors that are changed in place. If the run
-        was interrupted they get their state back, and the generators theirs, so call it once, last before the loop."""
+        was interrupted they get their state back, and the generators theirs, so call it once, last before the loop.
+        With no objects, the position alone is kept: for a loop whose state another process holds. SIGTERM then ends
+        the run at once, at the last position saved."""
         self._registered = objects
         if every := self.config.get("telemetry"):
             for name, item in objects.items():
@@ -303,8 +307,8 @@ class Run:
         self._tracker = Tracker(self.config["tracking"], self.dir, run_id, self._resumed, self.config)
 
     def _learning_rate(self) -> float | None:
-        optimizer = self._registered.get("optimizer")
-        return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else None
+        optimizer = (self._registered or {}).get("optimizer")
+        return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else self.lr
 
     def _clear(self) -> None:
         self._previous = None
@@ -331,7 +335,7 @@ class Run:
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         if not self._registered:
-            raise Interrupted(128 + signum)  # nothing to save
+            raise Interrupted(128 + signum)  # nothing to save here
         self._stop_requested = True
 
     def _pause_point(self) -> None:
@@ -342,7 +346,7 @@ class Run:
             raise Interrupted(128 + signal.SIGTERM)
 
     def _save(self) -> None:
-        if not self._registered:
+        if self._registered is None:
             return
         objects = {
             name: item if isinstance(item, torch.Tensor) else item.state_dict()

@@ -118,13 +118,13 @@ def url():
 def test_a_download_goes_on_where_it_stopped(url, tmp_path):
     checksum = hashlib.md5(Server.content).hexdigest()
     (tmp_path / "file.part").write_bytes(Server.content[:1000])
-    data._download("x", [url], tmp_path / "file", checksum)
+    data.download("x", [url], tmp_path / "file", checksum)
     assert (tmp_path / "file").read_bytes() == Server.content
-    data._download("x", [url], tmp_path / "file", checksum)
+    data.download("x", [url], tmp_path / "file", checksum)
     assert Server.asked == ["bytes=1000-"]
 
 
 def test_a_wrong_download_is_not_kept(url, tmp_path):
     with pytest.raises(UsageError, match="checksum"):
-        data._download("x", [url], tmp_path / "file", "0" * 32)
+        data.download("x", [url], tmp_path / "file", "0" * 32)
     assert not list(tmp_path.glob("file*"))

@@ -1,0 +1,24 @@
+"""Table 3: translation with fairseq's Transformer. `python -m experiments.transformer --help`"""
+
+from omegaconf import DictConfig
+
+from acprop.runs.launch import launch
+
+
+def run(cfg: DictConfig) -> None:
+    from experiments.transformer.child import require_packages
+
+    require_packages()
+    from experiments.transformer.translate import train  # torch loads only when something runs
+
+    train(cfg)
+
+
+def report() -> None:
+    from acprop.report.translation import write_all
+
+    write_all()
+
+
+if __name__ == "__main__":
+    launch("transformer", run, report)

@@ -1,0 +1,85 @@
+"""fairseq as a child process: its command-line tools, started, listened to, and ended with the run."""
+
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from acprop.runs import Diverged, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = Path(__file__).with_name("fairseq_plugin")
+PACKAGES = ("fairseq", "sacrebleu", "sacremoses", "subword_nmt", "babel", "num2words")
+LAST_WORDS = 40  # lines of a failed child that are searched for the reason
+# A gradient that is not finite; a search among scores that are not, which finds no end.
+DIVERGED = re.compile(r"FloatingPointError: |AssertionError: (\d+) < \1$")
+
+
+def require_packages() -> None:
+    """Raises `UsageError`, with the remedy, where what this task needs is not installed."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    here = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    fits = (platform.system(), platform.machine()) == ("Linux", "x86_64") and sys.version_info[:2] in ((3, 11), (3, 12))
+    remedy = "pip install '.[suite]' brings it"
+    if "fairseq" in missing and not fits:
+        remedy = f"its wheels (ve-fairseq) are for Linux x86_64 and Python 3.11 or 3.12, so not for {here}"
+    raise UsageError(f"task=transformer: {', '.join(missing)} is not installed; {remedy}")
+
+
+def fairseq(tool: str, *options: str, threads: int = 1, log: Path | None = None) -> Generator[str, None, None]:
+    """Runs `python -m fairseq_cli.<tool>` with the suite's plugin and yields what it says, line by line, as it says it.
+
+    Closing the iterator ends the child. The child ends by itself when this process is gone (see fairseq_plugin).
+
+    Args:
+        tool: train, preprocess, generate.
+        options: its command line.
+        threads: CPU threads.
+        log: a file that gets every line too, appended.
+
+    Raises:
+        Diverged: fairseq stopped at numbers that are not finite.
+        RuntimeError: it failed otherwise.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", f"fairseq_cli.{tool}", *options, "--user-dir", str(PLUGIN)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": str(threads),
+        },
+    )  # fmt: skip
+    assert child.stdout
+    assert child.stdin
+    last: deque[str] = deque(maxlen=LAST_WORDS)
+    try:
+        with (log or Path(os.devnull)).open("a") as file:
+            for line in child.stdout:
+                file.write(line)
+                file.flush()
+                last.append(line.strip())
+                yield line
+        code = child.wait()
+    finally:
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        child.stdout.close()
+    if code:
+        raise _failure(tool, code, last, log)
+
+
+def _failure(tool: str, code: int, last: Iterable[str], log: Path | None) -> Exception:
+    said = [line for line in last if line] or ["nothing"]
+    if reason := next((line for line in said if DIVERGED.match(line)), None):
+        return Diverged(f"fairseq-{tool} stopped at numbers that are not finite ({reason})")
+    return RuntimeError(f"fairseq-{tool} ended with code {code}: {said[-1]} (all it said: {log or 'not kept'})")

@@ -1,0 +1,84 @@
+"""Table 3, its curves and its samples, from records as the runner leaves them."""
+
+import csv
+
+import matplotlib.image
+import pytest
+
+from acprop.report import results_root, translation
+from acprop.report.__main__ import main
+from acprop.runs import Run
+
+
+def leave(configure, *overrides, bleu=30.0, status="done", epochs=3):
+    """A record with given scores: the average of the last epochs, the best one point below."""
+    with Run.open(configure("transformer", "tracking=none", *overrides), select=("valid/bleu", "max")) as run:
+        for epoch in run.epochs(epochs):
+            run.log("valid", bleu=bleu * (epoch + 1) / epochs)
+            if status == "diverged":
+                run.require_finite("training loss", float("nan"))
+        run.log("test", bleu=bleu, sacrebleu=bleu + 1, best_bleu=bleu - 1, best_sacrebleu=bleu)
+        sample = {"source": "eins", "reference": "one", "translation": f"one {run.config['names']['optimizer']}"}
+        run.describe(samples=[sample], sacrebleu_signature="nrefs:1")
+
+
+def table(name):
+    with (results_root() / "tables" / f"{name}.csv").open() as file:
+        return {(row["dataset"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def text(name):
+    return (results_root() / "tables" / f"{name}.md").read_text()
+
+
+def test_the_table_shows_means_spread_and_what_is_missing(configure):
+    for seed, bleu in enumerate((60.0, 62.0, 64.0)):
+        leave(configure, f"seed={seed}", bleu=bleu)
+    leave(configure, "dataset=cldr_ja_en", "optimizer=adam", status="diverged")
+    assert main(["tables"]) == 0
+    rows = table("table3_cldr_laptop")
+    assert len(rows) == 4 * 5, "four pairs, five optimizers"
+    row = rows["cldr_de_en", "acprop"]
+    assert (float(row["average_mean"]), float(row["best_mean"]), float(row["average_std"])) == (62.0, 61.0, 2.0)
+    assert (float(row["average_sacrebleu_mean"]), row["seeds"], row["paper"]) == (63.0, "0 1 2", "")
+    assert rows["cldr_ja_en", "adam"]["diverged"] == "1"
+    shown = text("table3_cldr_laptop")
+    assert "62.00 ± 2.00 (3) [57.03, 66.97]" in shown
+    assert "1 diverged" in shown
+    assert shown.count("not run") == 2 * (20 - 2)
+    assert "Scale: laptop (5 epochs" in shown
+    assert "paper " not in shown.splitlines()[4], "embedded pairs are not set beside the paper's"
+    assert "| one acprop |" in text("table3_cldr_laptop_samples")
+
+
+def test_published_numbers_stand_beside_ours_at_paper_scale_only(configure):
+    leave(configure, "dataset=iwslt14_de_en", "scale=paper", bleu=35.0)
+    leave(configure, "dataset=iwslt14_de_en", "scale=smoke", bleu=1.0)
+    leave(configure, "dataset=iwslt14_de_en", "scale=paper", "epochs=3", "average_last=3", bleu=20.0)
+    translation.write_all(figures=False)
+    names = {path.stem for path in (results_root() / "tables").glob("*.md") if not path.stem.endswith("_samples")}
+    assert names == {"table3_iwslt", "table3_iwslt_smoke", "table3_iwslt_paper-epochs=3-average_last=3"}
+    assert "35.00 (1) / paper 35.35" in text("table3_iwslt")
+    assert "not run / paper 34.66" in text("table3_iwslt")
+    assert table("table3_iwslt")["ted_ro_en", "acprop"]["paper"] == "30.27"
+    for name in names - {"table3_iwslt"}:
+        assert "/ paper" not in text(name)
+
+
+def test_published_numbers_are_whole():
+    paper = translation.published()
+    assert set(paper) == {(d, o) for d in translation.FAMILIES["iwslt"] for o in translation.TABLE3}
+    assert paper["iwslt14_de_en", "acprop"] == 35.35
+
+
+@pytest.mark.parametrize("optimizers", [["acprop"], ["acprop", "adam"]])
+def test_curves_are_drawn_and_the_same_each_time(optimizers, configure):
+    for name in optimizers:
+        for seed in (0, 1):
+            leave(configure, f"optimizer={name}", f"seed={seed}", bleu=30.0 + seed)
+    translation.write_all(tables=False)
+    path = results_root() / "figures" / "table3_cldr_laptop.png"
+    assert matplotlib.image.imread(path)[..., :3].std() > 0.05
+    first = path.read_bytes()
+    translation.write_all(tables=False)
+    assert path.read_bytes() == first
