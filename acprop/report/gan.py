@@ -145,7 +145,7 @@ def _caption(dataset: str, scale: str, metric: str, cells: Cells) -> str:
 
 def _figure(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
     import numpy as np
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     models, paper = _models(cells), published(dataset, scale, metric)
     with subplots(path, 1, len(models), figsize=(2.9 * len(models), 2.9)) as (figure, axes):
@@ -168,7 +168,8 @@ def _figure(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> 
                 if reference := paper.get((model, label)):
                     axis.axhline(float(reference["fid"]), color=style.color, lw=0.5, alpha=0.6)
             axis.set(title=MODELS[model], xlabel="generator steps", yscale="log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axis.get_ylim()
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter(NullFormatter())
         axes[0][0].set_ylabel(f"{NAMES[metric]} (log)")
