@@ -11,6 +11,7 @@ from experiments.transformer.checkpoints import of_epoch
 from experiments.transformer.corpus import Corpus
 
 LOG_INTERVAL = 20  # updates between two lines of the log: a progress bar, not a result
+LONGEST = {"max_len_a": 1.2, "max_len_b": 10}  # a translation has at most a * source + b tokens
 
 
 def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, cpu: bool) -> list[str]:
@@ -28,7 +29,7 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
     """
     model, node = cfg.model, OmegaConf.to_container(cfg.optimizer, resolve=True)
     assert isinstance(node, dict)
-    generation = {"beam": cfg.beam, "max_len_a": 1.2, "max_len_b": 10}
+    generation = {"beam": cfg.beam, **LONGEST}
     options = [
         str(corpus.folder), *_common(corpus, cpu),
         "--arch", model.arch, "--share-decoder-input-output-embed", "--dropout", cfg.dropout,
@@ -62,7 +63,8 @@ def generation_options(cfg: DictConfig, corpus: Corpus, checkpoint: Path, cpu: b
     """The command line of fairseq-generate on the test set."""
     options = [
         str(corpus.folder), *_common(corpus, cpu), "--path", str(checkpoint), "--gen-subset", "test",
-        "--beam", cfg.beam, "--batch-size", 128, "--remove-bpe", "--log-format", "none",
+        "--beam", cfg.beam, "--max-len-a", LONGEST["max_len_a"], "--max-len-b", LONGEST["max_len_b"],
+        "--batch-size", 128, "--remove-bpe", "--log-format", "none",
     ]  # fmt: skip
     return [str(option) for option in options]
 

@@ -61,6 +61,7 @@ def test_the_papers_command_line_option_for_option(optimizer, configure):
     assert json.loads(options["--optimizer-node"])["weight_decay"] == 1e-4
     assert (cfg.average_last, cfg.dataset.bpe_merges) == (5, 10_000)
     generation = as_dict(generation_options(cfg, CORPUS, Path("best.pt"), cpu=False))
+    assert (generation["--max-len-a"], generation["--max-len-b"]) == ("1.2", "10"), "tested as validated"
     assert (generation["--beam"], generation["--path"], "--remove-bpe" in generation) == ("5", "best.pt", True)
 
 
