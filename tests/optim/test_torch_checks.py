@@ -65,8 +65,8 @@ INFOS = [
     )
     for cls in OPTIMIZERS
 ]
-# torch's testing module forbids, for the whole process, to set backend flags: other tests seed runs, which sets them
-torch.backends.__allow_nonbracketed_mutation_flag = True  # type: ignore[attr-defined]
+# torch's testing module forbids, for the whole process, to set backend flags; other tests seed runs, which sets them
+torch.backends.flags_frozen.__globals__["__allow_nonbracketed_mutation_flag"] = True
 every_info = pytest.mark.parametrize("info", INFOS, ids=lambda info: info.optim_cls.__name__)
 
 
