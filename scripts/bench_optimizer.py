@@ -142,15 +142,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="timed steps of each optimizer, interleaved")
     parser.add_argument("--extra", action="append", default=[], metavar="MODULE:CLASS", help="time this optimizer too")
     parser.add_argument("--first-call", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # measure in this process
     arguments = parser.parse_args()
     nets = arguments.net or list(NETS)
     torch.set_num_threads(arguments.threads)
     if arguments.first_call:
         first_call(nets[0])
         return
-    print(f"{_cpu_name()}, {arguments.threads} threads, torch {torch.__version__}, {arguments.rounds} rounds")
+    if arguments.here:
+        measure(nets[0], arguments.rounds, arguments.extra)
+        return
+    print(
+        f"{_cpu_name()}, {arguments.threads} threads, torch {torch.__version__}, {arguments.rounds} rounds", flush=True
+    )
     for net in nets:
-        measure(net, arguments.rounds, arguments.extra)
+        # a process each: what the allocator has seen before decides how fast temporaries are
+        extra = [word for name in arguments.extra for word in ("--extra", name)]
+        options = [f"--net={net}", f"--threads={arguments.threads}", f"--rounds={arguments.rounds}", *extra]
+        subprocess.run([sys.executable, __file__, "--here", *options], check=True)
     with tempfile.TemporaryDirectory() as cache:
         for kind in ("cold", "warm"):
             done = subprocess.run(
