@@ -8,7 +8,7 @@ RUN       := .venv/bin/python
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 
-.PHONY: help setup quick test lint tables figures
+.PHONY: help setup quick theory test lint tables figures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,14 @@ cifar10-resnet34: ## one cell of Fig 6
 cifar10-densenet121: ## one cell of Fig 6
 cifar10-%: .venv/.ready
 	$(RUN) -m experiments.cifar -m dataset=cifar10 model=$* optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
+	$(RUN) -m experiments.theory study=cost $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=rate,rosenbrock,fig2,fig4 $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=fig5 optimizer=rmsprop,adam,adashift,adabelief,acprop \
+	    optimizer.lr=1e-3 seed=0,1,2 $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=map problem=eq1,eq2 criterion=matching,stated,limit $(ARGS)
+	@cat results/tables/theory_maps.md
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

@@ -2,9 +2,9 @@
 
 import sys
 
-from acprop.report import cnn
+from acprop.report import cnn, theory
 
-TASKS = (cnn,)  # each has write_all(tables, figures) -> paths written, without suffix
+TASKS = (cnn, theory)  # each has write_all(tables, figures) -> paths written, without suffix
 
 
 def main(words: list[str]) -> int:

@@ -23,6 +23,13 @@ OPTIMIZERS = {
     "avagrad": Look("AvaGrad", "#6A3D9A", (0, (2, 2))),
     "laprop": Look("LaProp", "#A6761D", (0, (4, 1))),
     "acprop": Look("ACProp", "#D55E00", "-"),
+    # of the theory's figures
+    "adashift_1": Look("AdaShift n=1", "#E7A9CB", (0, (3, 2))),
+    "adashift_3": Look("AdaShift n=3", "#CC79A7", (0, (3, 2))),
+    "adashift_10": Look("AdaShift n=10", "#8A3F6B", (0, (3, 2))),
+    "acprop_skip": Look("ACProp, first step skipped", "#7A3300", (0, (4, 1, 1, 1))),
+    "acprop_paper": Look("ACProp, Algorithm 2", "#D55E00", ":"),
+    "adopt_unclipped": Look("ADOPT, not clipped", "#7F7F7F", ":"),
 }
 MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}

@@ -4,6 +4,7 @@ config.yaml     the resolved config
 metrics.jsonl   one object a line: step, epoch, split, metric, value, lr, wall_s
 run.json        status, final and best values, environment; always a whole file
 checkpoint.pt   see checkpoint.py
+arrays.npz      what a run keeps beside numbers: a map's cells, paths
 """
 
 import json
@@ -82,6 +83,14 @@ class Record:
     @cached_property
     def config(self) -> Config:
         return yaml.safe_load((self.path / "config.yaml").read_text())
+
+    @cached_property
+    def arrays(self) -> dict[str, Any]:
+        """What `Run.keep` put beside the metrics."""
+        import numpy as np
+
+        with np.load(self.path / "arrays.npz") as file:
+            return dict(file)
 
     @property
     def status(self) -> str:

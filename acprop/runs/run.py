@@ -12,6 +12,7 @@ with Run.open(cfg, select=("test/top1", "max")) as run:
 """
 
 import fcntl
+import io
 import json
 import math
 import shutil
@@ -22,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -173,7 +175,8 @@ class Run:
 
     def result_line(self) -> str:
         names = self.config["names"]
-        values = ", ".join(f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value))
+        finite = [f"{key} {value:.4g}" for key, value in self.values.items() if math.isfinite(value)]
+        values = ", ".join(finite if len(finite) <= 8 else [*finite[:8], f"and {len(finite) - 8} more"])
         best = ""
         if self.best and self.select:
             best = f"; best {self.select[0]} {self.best['value']:.4g} at epoch {self.best['epoch']}"
@@ -234,6 +237,12 @@ class Run:
         self._metrics.flush()
         assert self._tracker
         self._tracker.log({**{f"{split}/{k}": v for k, v in metrics.items()}, "epoch": epoch, "lr": rate}, self.step)
+
+    def keep(self, **arrays: np.ndarray) -> None:
+        """Puts whole arrays beside the metrics, as arrays.npz; `Record.arrays` reads them."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_atomically(self.dir / "arrays.npz", buffer.getvalue())
 
     def require_finite(self, name: str, value: float) -> None:
         """Ends the run as `diverged` unless `value` is finite."""

@@ -1,0 +1,239 @@
+"""What the theory shows beside its maps: trajectories, second moments, Rosenbrock, the MLP, rate and cost."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acprop.report.figures import legend_below, subplots
+from acprop.report.records import provenance
+from acprop.report.stats import summarize
+from acprop.report.style import DATASETS, look, order
+from acprop.report.tables import write_table
+from acprop.runs.record import Record
+
+WIDTH = 5.5  # inches: the text width of the paper
+
+
+def _line(axis: Any, x: Any, y: Any, name: str, **options: Any) -> None:
+    style = look(name)
+    axis.plot(x, y, color=style.color, linestyle=style.linestyle, label=style.label, **{"lw": 1.3, **options})
+
+
+# -- Fig 2 and Fig 4 ------------------------------------------------------------------------------------------------
+
+
+def fig2(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, arrays = record.config["study"], record.arrays
+    with subplots(path, figsize=(WIDTH, 2.9)) as (figure, axes):
+        axis = axes[0, 0]
+        for name, x in zip(study["optimizers"], arrays["x"], strict=True):
+            _line(axis, arrays["t"], x, name)
+        axis.axhline(-1, color="black", lw=0.5)
+        axis.text(arrays["t"][-1], -0.97, "optimum", fontsize=7, ha="right", va="bottom")
+        axis.set(xlabel="step t", ylabel="x")
+        legend_below(figure, axes, columns=4)
+        figure.suptitle(
+            f"Fig 2: x on Eq.1; P = {study['P']}, β1 = {study['beta1']:g}, β2 = {study['beta2']:g}, "
+            f"lr = {study['lr']:g}/√t, x0 = {study['x0']:g}, T = {arrays['t'][-1]:,}",
+            fontsize=7.5,
+        )
+
+
+def fig4(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, arrays = record.config["study"], record.arrays
+    with subplots(path, figsize=(WIDTH, 2.6)) as (figure, axes):
+        axis = axes[0, 0]
+        axis.semilogy(arrays["t"], arrays["v"], color="#0072B2", ls="--", lw=1.3, label="v, around zero")
+        axis.semilogy(arrays["t"], arrays["s"], color="#D55E00", lw=1.3, label="s, around the mean (ACProp)")
+        for sign, marker, text in ((1, "^", "gradient P/2"), (-1, "v", "gradient −1")):
+            t = arrays["t"][np.sign(arrays["g"]) == sign]
+            axis.semilogy(t, np.full(len(t), arrays["v"].min() / 3), marker, color="black", ms=3, ls="", label=text)
+        axis.set(xlabel="step t", ylabel="second moment")
+        legend_below(figure, axes)
+        title = f"Fig 4: second moments on Eq.2; P = {study['P']}, β1 = {study['beta1']:g}, β2 = {study['beta2']:g}"
+        figure.suptitle(title, fontsize=7.5)
+
+
+# -- Rosenbrock -----------------------------------------------------------------------------------------------------
+
+
+def rosenbrock(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, arrays = record.config["study"], record.arrays
+    with subplots(path, 1, 2, figsize=(WIDTH, 2.9)) as (figure, axes):
+        curve, plane = axes[0]
+        x, y = np.meshgrid(np.linspace(-6, 6, 300), np.linspace(-4, 16, 300))
+        height = (1 - x) ** 2 + 100 * (y - x**2) ** 2
+        plane.contour(x, y, height, np.geomspace(1, 1e5, 11), colors="0.8", linewidths=0.5)
+        for name, lr, path_xy, distance in zip(
+            study["optimizers"], arrays["lr"], arrays["path"], arrays["distance"], strict=True
+        ):
+            curve.loglog(
+                arrays["t"], distance, color=look(name).color, ls=look(name).linestyle, lw=1.2,
+                label=f"{look(name).label} (lr {lr:g})",
+            )  # fmt: skip
+            whole = np.concatenate([[study["x0"]], path_xy])
+            plane.plot(whole[:, 0], whole[:, 1], color=look(name).color, ls=look(name).linestyle, lw=1)
+        plane.plot(1, 1, "k*", ms=6)
+        plane.plot(*study["x0"], "ko", ms=3)
+        plane.set(xlim=(-6, 6), ylim=(-4, 16), xlabel="x", ylabel="y", title="paths")
+        curve.set(xlabel="step", ylabel="distance to (1, 1)", title="distance")
+        legend_below(figure, axes, columns=3)
+        start = ", ".join(f"{value:g}" for value in study["x0"])
+        figure.suptitle(
+            f"Rosenbrock from ({start}); β1 = {study['beta1']:g}, β2 = {study['beta2']:g}, constant lr, "
+            f"the best of {len(study['lrs'])} for each",
+            fontsize=7.5,
+        )
+
+
+def rosenbrock_table(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, final = record.config["study"], record.summary["final"]
+    long: list[dict[str, object]] = [
+        {"optimizer": name, **{key: final[f"{name}/{key}"] for key in ("lr", "distance", "loss")}}
+        for name in study["optimizers"]
+    ]
+    rows = [[look(str(r["optimizer"])).label, *(f"{r[key]:.3g}" for key in ("lr", "distance", "loss"))] for r in long]
+    caption = (
+        f"Rosenbrock from (-4, -2) after {record.arrays['t'][-1]:,} steps. lr: of {study['lrs']} the one with the "
+        f"smallest mean distance over the run. {provenance(records)}"
+    )
+    write_table(path, caption, ["optimizer", "lr", "distance to (1, 1)", "f"], rows, long)
+
+
+# -- Fig 5 ----------------------------------------------------------------------------------------------------------
+
+
+def _by_optimizer(records: list[Record]) -> dict[str, list[Record]]:
+    names = sorted({record.summary["optimizer"] for record in records}, key=order)
+    return {name: [r for r in records if r.summary["optimizer"] == name] for name in names}
+
+
+def fig5(path: Path, records: list[Record]) -> None:
+    with subplots(path, 1, 2, figsize=(WIDTH, 2.6)) as (figure, axes):
+        for axis, metric, title in zip(
+            axes[0], ("denominator", "loss"), ("(a) mean denominator", "(b) training loss"), strict=True
+        ):
+            for name, group in _by_optimizer(records).items():
+                every = [record.curve("train", metric) for record in group]
+                values = np.array([[value for _, value in curve] for curve in every])
+                epochs = [epoch for epoch, _ in every[0]]
+                _line(axis, epochs, values.mean(0), name)
+                axis.fill_between(epochs, values.min(0), values.max(0), color=look(name).color, alpha=0.15, lw=0)
+            axis.set(yscale="log", xlabel="epoch", title=title)
+        legend_below(figure, axes)
+        figure.suptitle(_mlp_told(records), fontsize=7.5)
+
+
+def _mlp_told(records: list[Record]) -> str:
+    study = records[0].config["study"]
+    seeds = len({record.summary["seed"] for record in records})
+    data = DATASETS.get(records[0].summary["dataset"], records[0].summary["dataset"])
+    rates = sorted({f"{record.config['optimizer']['lr']:g}" for record in records})
+    return (
+        f"Fig 5a,b: 2-layer MLP ({study['hidden']} hidden units) on {data}, batch {study['batch_size']}, "
+        f"lr {', '.join(rates)}; mean and range of {seeds} seed(s)"
+    )
+
+
+def fig5_table(path: Path, records: list[Record]) -> None:
+    rows, long = [], []
+    for name, group in _by_optimizer(records).items():
+        row, entry = [look(name).label], {"optimizer": name, "seeds": len(group)}
+        for metric, digits in (("denominator", 5), ("loss", 5), ("top1", 2)):
+            summary = summarize([record.summary["final"][f"train/{metric}"] for record in group])
+            assert summary
+            row.append(summary.text(digits))
+            entry |= {f"{metric}_mean": summary.mean, f"{metric}_std": "" if summary.std is None else summary.std}
+        rows.append(row)
+        long.append(entry)
+    caption = f"{_mlp_told(records)}, at the last epoch: mean ± std (n). {provenance(records)}"
+    write_table(path, caption, ["optimizer", "mean denominator", "training loss", "training top-1 (%)"], rows, long)
+
+
+# -- rate -----------------------------------------------------------------------------------------------------------
+
+
+def rate(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, arrays = record.config["study"], record.arrays
+    problems = study["problems"]
+    with subplots(path, 1, len(problems), figsize=(WIDTH, 2.6)) as (figure, axes):
+        T = arrays["T"]
+        for axis, problem, norms in zip(axes[0], problems, arrays["norms"], strict=True):
+            for name, values in zip(study["optimizers"], norms, strict=True):
+                _line(axis, T, values.mean(-1), name, marker=".", ms=3, lw=1)
+            guide = norms.mean((0, 2))
+            axis.plot(T, 0.6 * guide[-1] * np.sqrt(T[-1] / T), color="black", lw=0.8, label="slope −1/2")
+            axis.set(xscale="log", yscale="log", xlabel="T", title=problem.replace("_", " "))
+        axes[0, 0].set_ylabel("mean squared gradient norm")
+        legend_below(figure, axes)
+        figure.suptitle(_rate_told(record), fontsize=7.5)
+
+
+def _rate_told(record: Record) -> str:
+    study = record.config["study"]
+    return (
+        f"Rate: constant lr = {study['a0']:g}/√T, β1 = {study['beta1']:g}, β2 = {study['beta2']:g}, "
+        f"{study['seeds']} seeds"
+    )
+
+
+def rate_table(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    study, final, T = record.config["study"], record.summary["final"], record.arrays["T"]
+    long: list[dict[str, object]] = [
+        {"problem": problem, "optimizer": name, **{k: final[f"{problem}/{name}/{k}"] for k in ("slope", "low", "high")}}
+        for problem in study["problems"]
+        for name in study["optimizers"]
+    ]
+    cells = {(r["problem"], r["optimizer"]): f"{r['slope']:.3f} [{r['low']:.3f}, {r['high']:.3f}]" for r in long}
+    rows = [[look(name).label, *(cells[p, name] for p in study["problems"])] for name in study["optimizers"]]
+    caption = (
+        f"{_rate_told(record)}: slope of log(squared gradient norm, averaged over the run) against log T, T from "
+        f"{T[0]:,} to {T[-1]:,}, 95 % bootstrap interval over seeds. The theorem bounds ACProp's by −1/2 as T grows; "
+        f"the others' slopes are observations. {provenance(records)}"
+    )
+    write_table(path, caption, ["optimizer", *(p.replace("_", " ") for p in study["problems"])], rows, long)
+
+
+# -- cost -----------------------------------------------------------------------------------------------------------
+
+
+def cost_table(path: Path, records: list[Record]) -> None:
+    (record,) = records
+    arrays, lrs = record.arrays, len(record.config["study"]["criterion"]["lrs"])
+    rows, long = [], []
+    for columns, cells, seconds in zip(arrays["columns"], arrays["cells"], arrays["seconds"], strict=True):
+        per = 1e9 * seconds[-1] / (cells * lrs * arrays["steps"][-1])
+        rows.append([f"{columns}", f"{cells * lrs:,}", *(f"{s:.2f}" for s in seconds), f"{per:.1f}"])
+        long += [
+            {"columns": columns, "cells": cells * lrs, "steps": steps, "seconds": round(s, 4)}
+            for steps, s in zip(arrays["steps"], seconds, strict=True)
+        ]
+    header = [
+        "columns of β2",
+        "cells × lrs",
+        *(f"{steps:,} steps (s)" for steps in arrays["steps"]),
+        "ns a cell and step",
+    ]
+    caption = (
+        f"Cost of one panel ({look(record.config['study']['optimizer']).label} on "
+        f"{record.summary['dataset'].replace('eq', 'Eq.')}, {lrs} lrs at once): seconds. The first row is the paper's "
+        f"grid. {provenance(records)}"
+    )
+    write_table(path, caption, header, rows, long)
+
+
+OUTPUTS = {
+    "fig2": [("figures", "fig2", fig2)],
+    "fig4": [("figures", "fig4", fig4)],
+    "distance": [("figures", "rosenbrock", rosenbrock), ("tables", "rosenbrock", rosenbrock_table)],
+    "fig5": [("figures", "fig5ab", fig5), ("tables", "fig5ab", fig5_table)],
+    "rate": [("figures", "rate", rate), ("tables", "rate", rate_table)],
+    "cost": [("tables", "theory_cost", cost_table)],
+}

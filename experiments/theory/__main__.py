@@ -1,0 +1,26 @@
+"""Everything the paper shows about convergence, drawn exactly. `python -m experiments.theory --help`"""
+
+from omegaconf import DictConfig
+
+from acprop.runs.launch import launch
+
+
+def run(cfg: DictConfig) -> None:
+    from hydra.utils import instantiate
+
+    from acprop.runs import Run, require
+
+    require(0 < cfg.budget <= 1, "budget", cfg.budget, "a number in (0, 1], it multiplies every step count")
+    with Run.open(cfg) as run:
+        if not run.finished:
+            instantiate(cfg.study)(run)
+
+
+def report() -> None:
+    from acprop.report.theory import write_all
+
+    write_all()
+
+
+if __name__ == "__main__":
+    launch("theory", run, report)
