@@ -37,9 +37,9 @@ def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
         if study == "map":
             for record in records:
                 problem, criterion = record.summary["dataset"], record.summary["optimizer"]
-                name = f"{FIGURES[problem].replace(' ', '').lower()}_{criterion}{suffix}"
-                emit("figures", name, draw_map, record)
-                emit("figures", f"{name}_beta1", draw_beta1, record)
+                name = f"{FIGURES[problem].replace(' ', '').lower()}_{criterion}"
+                emit("figures", name + suffix, draw_map, record)
+                emit("figures", f"{name}_beta1{suffix}", draw_beta1, record)
             emit("tables", f"theory_maps{suffix}", write_counts, records)
             emit("tables", f"theory_maps_beta1{suffix}", write_beta1, records)
         else:
@@ -136,15 +136,12 @@ def draw_map(path: Path, record: Record) -> None:
             axis.plot(x[yes], y[yes], "+", color=CONVERGES, ms=3, mew=0.7, label="converges")
             axis.plot(x[~yes], y[~yes], "o", color=DIVERGES, ms=2, mew=0.5, mfc="none", label="diverges")
             _boundary(axis, arrays, panel)
-            axis.set_title(look(panel.name).label, fontsize=8, pad=12)
-            axis.text(0.5, 1.02, _agreement(panel), transform=axis.transAxes, ha="center", fontsize=6.5)
+            axis.set_title(f"{look(panel.name).label}\n{_agreement(panel)}", fontsize=7, pad=3)
+            axis.set(xlim=(x.min() - 0.1, x.max() + 0.1), ylim=(y.min() - 1.5, y.max() + 1.5))
         for axis in axes.flat[len(every) :]:
             axis.axis("off")
-        for axis in axes[:, 0]:
-            axis.set_ylabel("P")
-        for axis in axes.flat[max(0, len(every) - 3) : len(every)]:
-            axis.set_xlabel("−log10(1 − β2)")
-            axis.tick_params(labelbottom=True)
+        axes[-1, 1].set_xlabel("−log10(1 − β2)")
+        figure.supylabel("P", fontsize=8)
         _legend(figure)
         criterion = record.config["study"]["criterion"]
         title = f"{FIGURES[record.summary['dataset']]}, criterion {record.summary['optimizer']}"
@@ -158,7 +155,7 @@ def draw_beta1(path: Path, record: Record) -> None:
     names, beta1 = record.config["problem"]["panels"], record.config["study"]["beta1"]
     arrays, colors = record.arrays, ListedColormap([DIVERGES, CONVERGES])
     with subplots(
-        path, len(names), len(beta1), figsize=(WIDTH, 0.95 * len(names) + 0.7), sharex=True, sharey=True
+        path, len(names), len(beta1), figsize=(WIDTH, 0.62 * len(names) + 0.9), sharex=True, sharey=True
     ) as (figure, axes):  # fmt: skip
         for row, name in zip(axes, names, strict=True):
             for axis, b1 in zip(row, beta1, strict=True):
@@ -166,11 +163,11 @@ def draw_beta1(path: Path, record: Record) -> None:
                 cells = (arrays["beta2"], arrays["P"], panel.converges)
                 axis.pcolormesh(*cells, cmap=colors, vmin=0, vmax=1, rasterized=True)
                 _boundary(axis, arrays, panel)
-                axis.set_title(f"{look(name).label}, β1 = {b1:g}: {_agreement(panel, short=True)}", fontsize=6, pad=2)
+                above = f"β1 = {b1:g}\n" if axis in axes[0] else ""
+                axis.set_title(above + _agreement(panel), fontsize=6, pad=2)
                 axis.tick_params(labelsize=6)
-            row[0].set_ylabel("P", fontsize=7)
-        for axis in axes[-1]:
-            axis.set_xlabel("−log10(1 − β2)", fontsize=7)
+            row[0].set_ylabel(look(name).label.replace(", ", ",\n"), fontsize=6, rotation=0, ha="right", va="center")
+        figure.supxlabel("−log10(1 − β2); vertically: P", fontsize=8)
         criterion = record.config["study"]["criterion"]
         title = f"{FIGURES[record.summary['dataset']]} at three β1, criterion {record.summary['optimizer']}"
         legend = "orange converges, blue diverges, line: exact limit"
@@ -182,13 +179,12 @@ def _boundary(axis: Any, arrays: dict[str, np.ndarray], panel: Panel) -> None:
         axis.contour(arrays["fine_beta2"], arrays["fine_P"], panel.drift, [0.0], colors="black", linewidths=1)
 
 
-def _agreement(panel: Panel, short: bool = False) -> str:
+def _agreement(panel: Panel) -> str:
+    """How many cells agree with the published panel; where there is none, how many converge."""
     size = panel.converges.size
     if panel.differ is None:
-        return f"{panel.converges.sum()}/{size} +" if short else f"converge {panel.converges.sum()}/{size}"
-    if short:
-        return f"agree {size - panel.differ}/{size}"
-    beside = " with published ACProp" if panel.name in VARIANTS_OF_ACPROP else " with published"
+        return f"converge {panel.converges.sum()}/{size}"
+    beside = " with ACProp's" if panel.name in VARIANTS_OF_ACPROP else ""
     return f"agree {size - panel.differ}/{size}{beside}"
 
 
@@ -203,7 +199,7 @@ def _legend(figure: Any) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
 
 
-def _wrap(text: str, width: int = 105) -> str:
+def _wrap(text: str, width: int = 95) -> str:
     import textwrap
 
     return textwrap.fill(text, width)
@@ -234,19 +230,23 @@ def write_counts(path: Path, records: list[Record]) -> None:
 def write_beta1(path: Path, records: list[Record]) -> None:
     """The same counts at every beta1."""
     records = _in_order(records)
-    every = [
-        (record, b1, {n: Panel(record, n, b1) for n in record.config["problem"]["panels"]})
-        for record in records for b1 in record.config["study"]["beta1"]
-    ]  # fmt: skip
-    names = list(dict.fromkeys(name for _, _, one in every for name in one))
-    header = ["optimizer"]
-    header += [f"{FIGURES[r.summary['dataset']]} {r.summary['optimizer']} β1={b1:g}" for r, b1, _ in every]
-    rows = [[look(name).label, *(_count(one.get(name)) for _, _, one in every)] for name in names]
+    found = [
+        {
+            (n, b1): Panel(record, n, b1)
+            for n in record.config["problem"]["panels"]
+            for b1 in record.config["study"]["beta1"]
+        }
+        for record in records
+    ]
+    cells = list(dict.fromkeys(cell for one in found for cell in one))
+    header = ["optimizer", "β1", *(f"{FIGURES[r.summary['dataset']]} {r.summary['optimizer']}" for r in records)]
+    rows = [[look(name).label, f"{b1:g}", *(_count(one.get((name, b1))) for one in found)] for name, b1 in cells]
     caption = (
         "Convergence maps at every β1: cells that differ from the published map / of all; in brackets, cells that "
         f"converge. Criteria as in theory_maps. {provenance(records)}"
     )
-    write_table(path, caption, header, rows, [row for r, _, one in every for row in _long(r, one.values())])
+    long = [row for record, one in zip(records, found, strict=True) for row in _long(record, one.values())]
+    write_table(path, caption, header, rows, long)
 
 
 def _in_order(records: list[Record]) -> list[Record]:

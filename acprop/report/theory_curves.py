@@ -32,7 +32,7 @@ def fig2(path: Path, records: list[Record]) -> None:
             _line(axis, arrays["t"], x, name)
         axis.axhline(-1, color="black", lw=0.5)
         axis.text(arrays["t"][-1], -0.97, "optimum", fontsize=7, ha="right", va="bottom")
-        axis.set(xlabel="step t", ylabel="x")
+        axis.set(xscale="log", xlabel="step t", ylabel="x")
         legend_below(figure, axes, columns=4)
         figure.suptitle(
             f"Fig 2: x on Eq.1; P = {study['P']}, β1 = {study['beta1']:g}, β2 = {study['beta2']:g}, "
@@ -80,7 +80,7 @@ def rosenbrock(path: Path, records: list[Record]) -> None:
         plane.plot(1, 1, "k*", ms=6)
         plane.plot(*study["x0"], "ko", ms=3)
         plane.set(xlim=(-6, 6), ylim=(-4, 16), xlabel="x", ylabel="y", title="paths")
-        curve.set(xlabel="step", ylabel="distance to (1, 1)", title="distance")
+        curve.set(ylim=(1e-7, 20), xlabel="step", ylabel="distance to (1, 1)", title="distance")
         legend_below(figure, axes, columns=3)
         start = ", ".join(f"{value:g}" for value in study["x0"])
         figure.suptitle(
@@ -170,8 +170,9 @@ def rate(path: Path, records: list[Record]) -> None:
             guide = norms.mean((0, 2))
             axis.plot(T, 0.6 * guide[-1] * np.sqrt(T[-1] / T), color="black", lw=0.8, label="slope −1/2")
             axis.set(xscale="log", yscale="log", xlabel="T", title=problem.replace("_", " "))
+            axis.yaxis.set_minor_formatter("")
         axes[0, 0].set_ylabel("mean squared gradient norm")
-        legend_below(figure, axes)
+        legend_below(figure, axes, columns=4)
         figure.suptitle(_rate_told(record), fontsize=7.5)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from acprop.runs import Run, require_one_of
+from acprop.runs import Run, require, require_one_of
 from experiments.theory.limit import AXES, drift
 from experiments.theory.problems import PERIODIC, Array, Periodic
 from experiments.theory.recurrences import RULES, Rule, start
@@ -28,6 +28,10 @@ def study(
     for panel in problem["panels"]:
         require_one_of("problem.panels", panel, AXES.keys() & RULES.keys())
     require_one_of("criterion.measure", criterion["measure"], ("x", "distance", "drift"))
+    missing = set(criterion["beta1"].values()) - set(beta1)
+    require(not missing, "study.beta1", list(beta1), f"the criterion's own {sorted(missing)} must be among them")
+    for name, steps in criterion.get("steps", {}).items():
+        require(isinstance(steps, int) and steps > 0, f"criterion.steps.{name}", steps, "a whole number > 0")
     axis = minus_log10_one_minus_beta2
     x_axis = axis["first"] + axis["step"] * np.arange(axis["count"])
     fine_x = np.linspace(x_axis[0], x_axis[-1], FINE * (axis["count"] - 1) + 1)

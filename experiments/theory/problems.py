@@ -53,9 +53,11 @@ def rosenbrock_gradient(point: Array) -> Array:
 
 
 class Stochastic(NamedTuple):
-    """gradient: (..., dimension) -> (..., dimension), exact. The optimizer sees it plus noise, uniform on
-    [-sigma sqrt 3, sigma sqrt 3] in each coordinate: unbiased, of standard deviation `sigma`."""
+    """value: (..., dimension) -> (...), gradient: (..., dimension) -> (..., dimension), both exact. The optimizer sees
+    the gradient plus noise, uniform on [-sigma sqrt 3, sigma sqrt 3] in each coordinate: unbiased, of standard
+    deviation `sigma`."""
 
+    value: Callable[[Array], Array]
     gradient: Callable[[Array], Array]
     start: np.ndarray
     sigma: float
@@ -69,11 +71,14 @@ def _sigmoid_loss() -> Stochastic:
     y = np.sign(a @ random.normal(size=10)) * np.where(random.random(100) < 0.1, -1, 1)
     z = a * y[:, None]
 
+    def value(x: Array) -> Array:
+        return (1 - np.tanh(x @ z.T / 2)).mean(-1) / 2
+
     def gradient(x: Array) -> Array:
-        p = 1 / (1 + np.exp(x @ z.T))
+        p = (1 - np.tanh(x @ z.T / 2)) / 2
         return -(p * (1 - p)) @ z / len(z)
 
-    return Stochastic(gradient, np.full(10, -0.5), sigma=0.1)
+    return Stochastic(value, gradient, np.full(10, -0.5), sigma=0.1)
 
 
 def _robust_regression() -> Stochastic:
@@ -82,20 +87,27 @@ def _robust_regression() -> Stochastic:
     a = random.normal(size=(100, 10)) / np.sqrt(10)
     b = a @ random.normal(size=10) + np.where(random.random(100) < 0.2, 10 * random.normal(size=100), 0.0)
 
+    def value(x: Array) -> Array:
+        r = x @ a.T - b
+        return (r * r / (1 + r * r)).mean(-1)
+
     def gradient(x: Array) -> Array:
         r = x @ a.T - b
         return (2 * r / (1 + r * r) ** 2) @ a / len(a)
 
-    return Stochastic(gradient, np.full(10, -1.0), sigma=0.1)
+    return Stochastic(value, gradient, np.full(10, -1.0), sigma=0.1)
 
 
 def _ripples() -> Stochastic:
     """sum_i sqrt(1 + x_i^2) + cos(4 x_i) / 2: a bowl of slope 1 with local minima all over it, 10 coordinates."""
 
+    def value(x: Array) -> Array:
+        return (np.sqrt(1 + x * x) + np.cos(4 * x) / 2).sum(-1)
+
     def gradient(x: Array) -> Array:
         return x / np.sqrt(1 + x * x) - 2 * np.sin(4 * x)
 
-    return Stochastic(gradient, np.linspace(2.0, 5.0, 10), sigma=1.0)
+    return Stochastic(value, gradient, np.linspace(2.0, 5.0, 10), sigma=1.0)
 
 
 STOCHASTIC: dict[str, Callable[[], Stochastic]] = {

@@ -20,7 +20,7 @@ Rule = Generator[Array, Array, None]
 
 
 def sgd(b1: Array, b2: Array) -> Rule:
-    """torch.optim.SGD; takes b1 and b2 as every rule does, and has no use for them."""
+    """torch.optim.SGD; takes b1 and b2 as every rule does and has no use for them."""
     step = None
     while True:
         g = yield step
@@ -100,7 +100,7 @@ def adashift(b1: Array, b2: Array, eps: float = 1e-10, n: int = 1) -> Rule:
 
 
 def adopt(b1: Array, b2: Array, eps: float = 1e-6, clip: bool = True) -> Rule:
-    """acprop.optim.ADOPT: clipped to +-(t-1)^(1/4) as released; the first gradient only fills the second moment."""
+    """acprop.ADOPT: clipped to +-(t-1)^(1/4) as released; the first gradient only fills the second moment."""
     m = step = 0.0
     v: Array = None
     for t in count(1):
@@ -121,15 +121,19 @@ def adopt(b1: Array, b2: Array, eps: float = 1e-6, clip: bool = True) -> Rule:
 
 
 def avagrad(b1: Array, b2: Array, eps: float = 0.1) -> Rule:
-    """acprop.optim.AvaGrad on a problem of one coordinate: the norm of its rates is the rate itself."""
+    """acprop.AvaGrad on a problem of one coordinate, whose rate is its own norm; the first gradient only fills the
+    moments."""
     m = v = step = 0.0
-    while True:
+    for t in count(1):
         g = yield step
         # update the mean
         m = b1 * m + (1 - b1) * g
-        # step by the mean times yesterday's rate, relative to its norm
-        rate = 1 / (np.sqrt(v) + eps)
-        step = m * rate / np.abs(rate)
+        # step by the mean times yesterday's rate, relative to the norm of the rates
+        if t == 1:
+            step = np.zeros_like(g)
+        else:
+            rate = 1 / (np.sqrt(v / (1 - b2 ** (t - 1))) + eps)
+            step = m / (1 - b1**t) * rate / np.abs(rate)
         # update the second moment
         v = b2 * v + (1 - b2) * g * g
 

@@ -19,7 +19,7 @@ def drifting(
     _check(optimizers)
     problem = PERIODIC["eq1"]
     steps = round(budget * steps)
-    times = np.unique(np.linspace(1, steps, POINTS).astype(int))
+    times = np.unique(np.geomspace(1, steps, POINTS).astype(int))
     paths = np.empty((len(optimizers), len(times)))
     for path, name in zip(paths, optimizers, strict=True):
         rule, x, every = start(name, beta1, beta2), x0, np.empty(steps)
