@@ -124,10 +124,10 @@ class AdaptiveOptimizer(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         # torch casts state to its parameter's dtype; state of low-precision parameters must stay float32.
-        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        keys = [key for group in state_dict["param_groups"] for key in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
-        for number, p in zip(numbers, params, strict=True):
-            for name, value in state_dict["state"].get(number, {}).items():
+        for key, p in zip(keys, params, strict=True):
+            for name, value in state_dict["state"].get(key, {}).items():
                 if p.dtype in LOW_PRECISION and isinstance(value, Tensor) and name != "step":
                     self.state[p][name] = value.to(device=p.device, dtype=torch.float32)
 
