@@ -17,6 +17,7 @@ from typing import Any
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 
 Job = list[str]
@@ -28,7 +29,7 @@ class TunedSweeper(Sweeper):
 
         self.spec = config.sweep
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         self.launched = 0
