@@ -10,7 +10,7 @@ import itertools
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ def generator(*key: int) -> torch.Generator:
     """A CPU generator that depends on all numbers of `key`."""
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _fixed_order(count: int) -> Tensor:
+    return torch.randperm(count, generator=generator(count))
 
 
 @dataclass
@@ -59,6 +63,27 @@ class ImageData:
     @property
     def channels(self) -> int:
         return self.train_images.shape[1]
+
+    def first(self, size: int) -> "ImageData":
+        """With `size` of the training images, the same ones always."""
+        total = len(self.train_labels)
+        require(0 < size <= total, "train_size", size, f"at most {total}, the number of training images")
+        return self._with_training(_fixed_order(total)[:size])
+
+    def hold_out(self, share: float) -> "ImageData":
+        """With this share of the training images, the same ones always, in the test set's place: to choose settings by,
+        so that the test set stays unseen."""
+        total = len(self.train_labels)
+        size = round(share * total)
+        require(0 < size < total, "held_out", share, "a share of the training images between 0 and 1, or 0 for none")
+        order = _fixed_order(total)
+        held_out = self._with_training(order[:size])
+        return replace(
+            self._with_training(order[size:]), test_images=held_out.train_images, test_labels=held_out.train_labels
+        )
+
+    def _with_training(self, index: Tensor) -> "ImageData":
+        return replace(self, train_images=self.train_images[index], train_labels=self.train_labels[index])
 
     def to(self, device: torch.device) -> "ImageData":
         for name in ("train_images", "train_labels", "test_images", "test_labels"):

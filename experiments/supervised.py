@@ -19,18 +19,21 @@ from experiments.data import ImageData
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 
 
-def train(cfg: DictConfig) -> None:
-    """Trains one cell and leaves its record."""
+def train(cfg: DictConfig) -> float | None:
+    """Trains one cell and leaves its record. Returns its score, top-1 of the last epoch, or None if it diverged."""
     for name in ("epochs", "batch_size"):
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
     require_one_of("precision", cfg.precision, ("fp32", "bf16"))
+    split = "validation" if cfg.held_out else "test"
 
-    with Run.open(cfg, select=("test/top1", "max")) as run:
+    with Run.open(cfg, select=(f"{split}/top1", "max")) as run:
         if run.finished:
-            return
+            return run.summary["final"].get(f"{split}/top1") if run.summary["status"] == "done" else None
         layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
         data = build("dataset", cfg.dataset)
         require(isinstance(data, ImageData), "dataset", cfg.names.dataset, "it holds no images; digits does")
+        data = data.first(cfg.train_size) if cfg.train_size else data
+        data = data.hold_out(cfg.held_out) if cfg.held_out else data
         data.to(run.device)
         model = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(model, nn.Module), "model", cfg.names.model, "it classifies no images; resnet34 does")
@@ -62,12 +65,14 @@ def train(cfg: DictConfig) -> None:
             run.require_finite("training loss", train_loss)
             test_loss, test_top1 = evaluate(model, data, cfg.precision, layout)
             run.log("train", loss=train_loss, top1=train_top1)
-            run.log("test", loss=test_loss, top1=test_top1)
+            run.log(split, loss=test_loss, top1=test_top1)
             totals.zero_()
             schedule.step()
-            message = f"epoch {epoch + 1}/{cfg.epochs}: train loss {train_loss:.4f}, test top-1 {test_top1:.2f} %"
+            message = f"epoch {epoch + 1}/{cfg.epochs}: train loss {train_loss:.4f}, {split} top-1 {test_top1:.2f} %"
             bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
         bar.close()
+        return run.values[f"{split}/top1"]
+    return None  # diverged
 
 
 def train_step(

@@ -21,16 +21,29 @@ FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
+    from acprop.report import cnn_sweeps
+
     written = []
     for (dataset, scale), records in by_budget("cifar").items():
-        name = file_name("fig6", dataset, scale)
-        cells = by_cell(records)
-        if tables:
-            _table(results_root() / "tables" / name, dataset, scale, cells)
-            written.append(results_root() / "tables" / name)
-        if figures:
-            _figure(results_root() / "figures" / name, dataset, scale, cells)
-            written.append(results_root() / "figures" / name)
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record.config["figure"]].append(record)
+        for figure, group in groups.items():
+            name = file_name(figure, dataset, scale)
+            table_path, figure_path = results_root() / "tables" / name, results_root() / "figures" / name
+            cells = by_cell(group)
+            if tables:
+                if figure == "fig6":
+                    _table(table_path, dataset, scale, cells)
+                else:
+                    cnn_sweeps.table(table_path, group)
+                written.append(table_path)
+            if figures and figure != "tuning":
+                if figure == "fig6":
+                    _figure(figure_path, dataset, scale, cells)
+                else:
+                    cnn_sweeps.figure(figure_path, group)
+                written.append(figure_path)
     return written
 
 

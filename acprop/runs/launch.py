@@ -27,8 +27,9 @@ MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def launch(task: str, run: Callable[[DictConfig], None], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs.
+def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs. What
+    `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
@@ -36,10 +37,10 @@ def launch(task: str, run: Callable[[DictConfig], None], report: Callable[[], No
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own handler would print and exit before this one sees the error
     failures = runs_root().resolve() / ".sweep" / f"failures-{os.getpid()}.jsonl"
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> Any:
         # Called in this process or in a launcher's worker: what fails is told through a file.
         try:
-            run(cfg)
+            return run(cfg)
         except Exception as error:
             mistake = isinstance(error, MISTAKES)
             if not mistake:
@@ -50,6 +51,7 @@ def launch(task: str, run: Callable[[DictConfig], None], report: Callable[[], No
             failures.parent.mkdir(parents=True, exist_ok=True)
             with failures.open("a") as file:
                 file.write(json.dumps({"mistake": mistake, "line": name + message}) + "\n")
+            return None
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
