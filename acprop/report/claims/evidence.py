@@ -26,6 +26,8 @@ STAND_INS = {
     "mnist": ("mnist", "fashion_mnist", "digits"),
 }
 
+# The `figure` of the configs that a part of the paper is made from, where it is not called as the part is.
+FIGURES = {"fig5": "fig5cd", "table5": "fig6"}
 
 Groups = dict[tuple[str, str], list[Record]]  # (data set, scale) -> records
 
@@ -71,7 +73,7 @@ class Evidence:
             if data not in order or not _counts(scale):
                 continue
             for record in group:
-                if record.summary["model"] != model or record.config.get("figure", part) != part:
+                if record.summary["model"] != model or _figure(record, part) != FIGURES.get(part, part):
                     continue
                 papers_metric = record.config.get("fid_network", "inception") == "inception"
                 if data == dataset and scale == "paper" and papers_metric:
@@ -110,6 +112,11 @@ class Evidence:
                 if record.status == "done" and model == conf["names"]["model"] and agrees(settings, record.config):
                     return record
         return None
+
+
+def _figure(record: Record, part: str) -> str:
+    """The figure a run says it belongs to; most tasks have but one, and say nothing."""
+    return record.config.get("figure", FIGURES.get(part, part))
 
 
 def _counts(scale: str) -> bool:
