@@ -1,11 +1,12 @@
-"""`python -m acprop.report [tables] [figures] [claims]`: rebuilds what the records say; no word means everything."""
+"""`python -m acprop.report [tables] [figures] [claims] [page]`: rebuilds what the records say; no word means all of it.
+The page rebuilds the tables and figures that it shows."""
 
 import sys
 
-from acprop.report import claims, cnn, gan, rl, theory, translation
+from acprop.report import claims, cnn, gan, page, rl, theory, translation
 
 TASKS = (cnn, gan, rl, theory, translation)  # each has write_all(tables, figures) -> paths written, without suffix
-WORDS = ("tables", "figures", "claims")
+WORDS = ("tables", "figures", "claims", "page")
 
 
 def main(words: list[str]) -> int:
@@ -13,11 +14,14 @@ def main(words: list[str]) -> int:
         print(f"error: {' '.join(sorted(unknown))}: choose of {', '.join(WORDS)}", file=sys.stderr)
         return 2
     wanted = {word: word in words or not words for word in WORDS}
-    written = []
-    if wanted["tables"] or wanted["figures"]:
-        written += [path for task in TASKS for path in task.write_all(wanted["tables"], wanted["figures"])]
+    tables, figures = (wanted[word] or wanted["page"] for word in ("tables", "figures"))
+    artefacts = [path for task in TASKS for path in task.write_all(tables, figures)] if tables or figures else []
+    written = list(artefacts)
+    rows = claims.ledger() if wanted["claims"] or wanted["page"] else []
     if wanted["claims"]:
-        written += claims.write(claims.ledger())
+        written += claims.write(rows)
+    if wanted["page"]:
+        written += page.write(rows, artefacts)
     print("\n".join(map(str, written)) if written else "no records yet: `make quick` makes some")
     return 0
 
