@@ -77,5 +77,5 @@ def test_settings_maps_intervals_and_facts():
 def test_margins():
     assert METRICS["fid"].margin(12.44) == 1.0
     assert METRICS["fid"].margin(43.43) == pytest.approx(2.1715)
-    assert {METRICS[name].margin(50.0) for name in ("best_top1", "error", "bleu")} == {0.3}
+    assert {METRICS[name].margin(50.0) for name in ("best_top1", "top1", "error", "bleu")} == {0.3}
     assert [METRICS[name].largest for name in ("best_top1", "error", "bleu", "fid")] == [True, False, True, False]

@@ -108,15 +108,14 @@ def _cell_rows(evidence: Evidence) -> list[Row]:
     rows = []
     for cell in cells():
         metric = rules.METRICS[cell.metric]
-        optimizer = cell.optimizer.removesuffix("_best")
-        best = " (best in literature)" if optimizer != cell.optimizer else ""
+        best = " (best in literature)" if cell.own != cell.optimizer else ""
         net = f"{MODELS.get(cell.model, cell.model)} on {DATASETS.get(cell.dataset, cell.dataset)}"
         where = LANGUAGES.get(cell.dataset, net)
         std = "" if cell.std is None else f" ± {cell.std:g}"
         rows.append(
             _row(
                 statements.value(evidence, cell),
-                id=cell.id, part=cell.part, claim=f"{where}, {look(optimizer).label}{best}: {metric.label}",
+                id=cell.id, part=cell.part, claim=f"{where}, {look(cell.own).label}{best}: {metric.label}",
                 published=f"{cell.value:.2f}{std}" + (f" ({cell.beside})" if cell.beside else ""),
                 published_value=cell.value, published_std=cell.std, margin=metric.margin(cell.value),
                 source=cell.source, run_by=cell.run_by, command=cell.command,

@@ -38,6 +38,7 @@ def _mean_return(record: Record) -> float:
 
 METRICS = {
     "best_top1": Metric("test top-1 of the best epoch (%)", True, lambda v: 0.3, lambda r: r.summary["best"]["value"]),
+    "top1": Metric("test top-1 of the last epoch (%)", True, lambda v: 0.3, lambda r: r.summary["final"]["test/top1"]),
     "error": Metric("test error (%)", False, lambda v: 0.3, lambda r: 100 - r.summary["final"]["test/top1"]),
     "bleu": Metric("BLEU", True, lambda v: 0.3, lambda r: r.summary["final"]["test/bleu"]),
     "fid": Metric("best FID", False, lambda v: max(1.0, 0.05 * v), lambda r: r.summary["best"]["value"]),

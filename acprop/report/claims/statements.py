@@ -9,10 +9,10 @@ from typing import Any
 
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study, one_setting
-from acprop.report.claims.published import Cell, cells
-from acprop.report.records import cell_text
+from acprop.report.claims.published import BEST, Cell, cells
+from acprop.report.records import cell_text, row_label
 from acprop.report.stats import summarize
-from acprop.report.style import DATASETS, look
+from acprop.report.style import DATASETS
 from acprop.runs.record import Record
 
 
@@ -40,8 +40,8 @@ class Outcome:
 
 def value(evidence: Evidence, cell: Cell) -> Outcome:
     """A number of a table: does ours lie within the margin around it?"""
-    metric, optimizer = rules.METRICS[cell.metric], cell.optimizer.removesuffix("_best")
-    full, small = evidence.studies(cell.task, cell.dataset, cell.model, cell.part, [optimizer])
+    metric = rules.METRICS[cell.metric]
+    full, small = evidence.studies(cell.task, cell.dataset, cell.model, cell.part, [cell.own])
     told = "; ".join(f"{study.where}: {_cell_told(study.records, metric)}" for study in small)
     records = [record for study in small for record in study.records]
     shown = full or (small[0] if small else None)
@@ -215,7 +215,6 @@ def _published_order(part: str, task: str, dataset: str, model: str, metric: rul
 
 
 def _label(name: str) -> str:
-    head, _, rest = name.partition(" ")
-    if head.endswith("_best"):
-        rest, head = "(best in literature)", head.removesuffix("_best")
-    return " ".join(filter(None, [look(head).label, rest]))
+    """`adashift lr 0.1` and `sgd_best_in_literature` as people write them."""
+    own = name.removesuffix(BEST)
+    return row_label(own) + ("" if own == name else " (best in literature)")
