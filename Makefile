@@ -6,6 +6,7 @@ SCALE     ?= paper
 ARGS      ?=
 LAUNCHER  ?= joblib
 RUN       := .venv/bin/python
+RESULTS   := $(or $(ACPROP_RESULTS),results)
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
 TABLE3    := adam,radam,adashift,adabelief,acprop
@@ -14,8 +15,8 @@ TABLE4    := adam,radam,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick sweep theory test lint tables figures claims rl rl-quick rl-sweep gan-quick \
-    transformer-quick iwslt14-transformer
+.PHONY: help setup quick cnn-quick sweep theory test lint tables figures claims page report reproduce imagenet \
+    rl rl-quick rl-sweep gan-quick transformer-quick iwslt14-transformer
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,7 +30,24 @@ help: ## list the targets
 
 setup: .venv/.ready ## create .venv with the tested versions
 
-quick: cnn-quick gan-quick ## what runs on embedded data in minutes on 2 cores
+quick: cnn-quick gan-quick rl-quick transformer-quick theory ## every task on embedded data, and the theory: half an hour on 2 cores
+	@$(MAKE) --no-print-directory report
+
+report: .venv/.ready ## rebuild all of results/ from the records under runs/, and print the ledger's summary
+	$(RUN) -m acprop.report
+	@sed '/^## /,$$d' $(RESULTS)/claims.md
+	@echo "The page: $(RESULTS)/report.html"
+
+# Group by group; one that fails does not stop the others, and the exit code tells of it. The same command again goes on.
+PAPER := theory rl cifar10-vgg11 cifar10-resnet34 cifar10-densenet121 sweep-fig7 sweep-fig5cd imagenet \
+    iwslt14-transformer iwslt15_en_vi-transformer ted_ja_en-transformer ted_ro_en-transformer \
+    cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan avagrad-cifar avagrad-transformer avagrad-gan
+FIVE := 0,1,2,3,4
+reproduce: .venv/.ready ## the whole paper, its time estimated first; resumable; ARGS='hydra/launcher=submitit_slurm'
+	$(RUN) scripts/plan.py
+	@$(MAKE) -k --no-print-directory $(PAPER) OPTIMIZER=all SCALE=paper \
+	    SEEDS=$(if $(filter file,$(origin SEEDS)),$(FIVE),$(SEEDS)); status=$$?; \
+	    $(MAKE) --no-print-directory report && exit $$status
 
 cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
 	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
@@ -51,6 +69,19 @@ cifar10-% cifar100-%: .venv/.ready
 
 sweep: .venv/.ready ## NAME=fashion_mnist, cifar10, fig7 or fig5cd: conf/sweep/NAME.yaml, tuned on held-out images
 	$(RUN) -m experiments.cifar -m +sweep=$(NAME) hydra/launcher=$(LAUNCHER) $(ARGS)
+
+sweep-%: .venv/.ready
+	$(RUN) -m experiments.cifar -m +sweep=$* hydra/launcher=$(LAUNCHER) $(ARGS)
+
+# Table 5's cells that no other table has; no settings are published
+avagrad-cifar: CELLS := dataset=cifar10,cifar100 model=wrn28_10 optimizer=avagrad,acprop
+avagrad-transformer: CELLS := dataset=iwslt14_de_en,ted_ro_en optimizer=avagrad
+avagrad-gan: CELLS := dataset=cifar10 model=dcgan,sngan optimizer=avagrad
+avagrad-%: .venv/.ready
+	$(RUN) -m experiments.$* -m $(CELLS) tuned=none seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+imagenet: .venv/.ready ## one cell of Table 2
+	$(RUN) -m experiments.imagenet -m dataset=imagenet optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)
@@ -104,6 +135,9 @@ figures: .venv/.ready ## rebuild every figure from the records under runs/
 
 claims: .venv/.ready ## rebuild the claim ledger, results/claims.md and .csv, from the records under runs/
 	$(RUN) -m acprop.report claims
+
+page: .venv/.ready ## rebuild results/report.html, and the tables and figures that it shows
+	$(RUN) -m acprop.report page
 
 test: .venv/.ready ## the whole test suite
 	$(RUN) -m pytest -n 2
