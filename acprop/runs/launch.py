@@ -24,6 +24,8 @@ from acprop.runs.errors import UsageError
 from acprop.runs.identity import runs_root
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
+# torchrun numbers its processes: the first speaks for all
+LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -58,15 +60,16 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
     except KeyboardInterrupt:
         sys.exit(130)
     except MISTAKES as error:
-        print(f"error: {explain(error, task)}", file=sys.stderr)
+        if LEADER:
+            print(f"error: {explain(error, task)}", file=sys.stderr)
         sys.exit(2)
     finally:
-        if not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
+        if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
             report()
     if failures.exists():
         failed = [json.loads(line) for line in failures.read_text().splitlines()]
         failures.unlink()
-        for failure in failed:
+        for failure in failed if LEADER else failed[:0]:
             print(f"error: {failure['line']}", file=sys.stderr)
         sys.exit(2 if all(failure["mistake"] for failure in failed) else 1)
 
