@@ -4,6 +4,7 @@ OPTIMIZER ?= acprop
 SEEDS     ?= 0
 SCALE     ?= paper
 ARGS      ?=
+LAUNCHER  ?= joblib
 RUN       := .venv/bin/python
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
@@ -13,7 +14,7 @@ TABLE4    := adam,radam,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick theory test lint tables figures rl rl-quick rl-sweep gan-quick \
+.PHONY: help setup quick cnn-quick sweep theory test lint tables figures rl rl-quick rl-sweep gan-quick \
     transformer-quick iwslt14-transformer
 .DEFAULT_GOAL := help
 
@@ -32,7 +33,7 @@ quick: cnn-quick gan-quick ## what runs on embedded data in minutes on 2 cores
 
 cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
 	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
-	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=0 $(ARGS)
+	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=$(SEEDS) $(ARGS)
 	@cat results/tables/fig6_digits_laptop.md
 
 gan-quick: .venv/.ready ## Table 4 on embedded digits: 5 optimizers x 4 GANs, minutes on 2 cores
@@ -45,6 +46,9 @@ cifar10-resnet34: ## one cell of Fig 6
 cifar10-densenet121: ## one cell of Fig 6
 cifar10-%: .venv/.ready
 	$(RUN) -m experiments.cifar -m dataset=cifar10 model=$* optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+sweep: .venv/.ready ## NAME=fashion_mnist, cifar10, fig7 or fig5cd: conf/sweep/NAME.yaml, tuned on held-out images
+	$(RUN) -m experiments.cifar -m +sweep=$(NAME) hydra/launcher=$(LAUNCHER) $(ARGS)
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)

@@ -27,7 +27,6 @@ Paper = dict[tuple[str, str], dict[str, Any]]  # (model, optimizer) -> the paper
 class Study(NamedTuple):
     """What tells one task's tables and figures from another's."""
 
-    task: str
     stem: str  # of the file names
     title: str
     optimizers: tuple[str, ...]  # rows that are there even if nothing was run
@@ -38,21 +37,39 @@ class Study(NamedTuple):
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
-    fig6 = Study("cifar", "fig6", "Fig 6", FIG6, {"top1": "top-1"}, lambda dataset, scale: published(dataset))
-    return write_study(fig6, tables, figures)
+    from acprop.report import cnn_sweeps
 
-
-def write_study(study: Study, tables: bool, figures: bool) -> list[Path]:
+    fig6 = Study("fig6", "Fig 6", FIG6, {"top1": "top-1"}, lambda dataset, scale: published(dataset))
     written = []
-    for (dataset, scale), records in by_budget(study.task).items():
-        name = file_name(study.stem, dataset, scale)
-        cells = by_cell(records)
-        if tables:
-            _table(study, results_root() / "tables" / name, dataset, scale, cells)
-            written.append(results_root() / "tables" / name)
-        if figures:
-            _figure(study, results_root() / "figures" / name, dataset, scale, cells)
-            written.append(results_root() / "figures" / name)
+    for (dataset, scale), records in by_budget("cifar").items():
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record.config["figure"]].append(record)
+        for figure, group in groups.items():
+            if figure == "fig6":
+                written += write_study(fig6, dataset, scale, group, tables, figures)
+                continue
+            name = file_name(figure, dataset, scale)
+            if tables:
+                written.append(results_root() / "tables" / name)
+                cnn_sweeps.table(written[-1], group)
+            if figures and figure != "tuning":
+                written.append(results_root() / "figures" / name)
+                cnn_sweeps.figure(written[-1], group)
+    return written
+
+
+def write_study(
+    study: Study, dataset: str, scale: str, records: list[Record], tables: bool, figures: bool
+) -> list[Path]:
+    """The table and the figure of one data set and scale; returns the paths without suffix."""
+    name, cells, written = file_name(study.stem, dataset, scale), by_cell(records), []
+    if tables:
+        written.append(results_root() / "tables" / name)
+        _table(study, written[-1], dataset, scale, cells)
+    if figures:
+        written.append(results_root() / "figures" / name)
+        _figure(study, written[-1], dataset, scale, cells)
     return written
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from acprop.report import PUBLISHED
 from acprop.report.cnn import Paper, Study, write_study
+from acprop.report.records import by_budget
 
 TABLE2 = ("sgd", "adam", "adamw", "radam", "adashift", "adabelief", "acprop")
 
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds Table 2 and its curves from the records; returns the paths without suffix."""
-    table2 = Study("imagenet", "table2", "Table 2", TABLE2, {"top1": "top-1", "top5": "top-5"}, published, _note)
-    return write_study(table2, tables, figures)
+    table2 = Study("table2", "Table 2", TABLE2, {"top1": "top-1", "top5": "top-5"}, published, _note)
+    groups = by_budget("imagenet").items()
+    return [path for key, records in groups for path in write_study(table2, *key, records, tables, figures)]
 
 
 def published(dataset: str, scale: str) -> Paper:

@@ -23,6 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from acprop.runs.errors import UsageError
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
+# torchrun numbers its processes: the first speaks for all
+LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # conf/hydra/launcher names its files as the plugins name their schemas, to be checked against them. Said on import: a
 # launcher's worker composes too.
@@ -40,7 +42,8 @@ failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds th
 
 
 def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs.
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs. What
+    `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
@@ -69,12 +72,13 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
     except KeyboardInterrupt:
         sys.exit(130)
     except MISTAKES as error:
-        print(f"error: {explain(error, task)}", file=sys.stderr)
+        if LEADER:
+            print(f"error: {explain(error, task)}", file=sys.stderr)
         sys.exit(2)
     finally:
-        if not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
+        if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
             report()
-    for failure in failures.values():
+    for failure in failures.values() if LEADER else ():
         print(f"error: {failure.line}", file=sys.stderr)
     if failures:
         sys.exit(2 if all(failure.mistake for failure in failures.values()) else 1)

@@ -5,10 +5,10 @@ from omegaconf import DictConfig
 from acprop.runs.launch import launch
 
 
-def run(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> float | None:
     from experiments.supervised import train  # torch loads only when something runs
 
-    train(cfg)
+    return train(cfg)
 
 
 def report() -> None:
