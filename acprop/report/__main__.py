@@ -2,9 +2,10 @@
 
 import sys
 
-from acprop.report import cnn, gan, rl, theory, translation
+from acprop.report import cnn, gan, imagenet, rl, theory, translation
 
-TASKS = (cnn, gan, rl, theory, translation)  # each has write_all(tables, figures) -> paths written, without suffix
+# each has write_all(tables, figures) -> paths written, without suffix
+TASKS = (cnn, imagenet, gan, rl, theory, translation)
 
 
 def main(words: list[str]) -> int:

@@ -36,6 +36,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def available_cores() -> int:
+    """Cores of this process: what a launcher or the user gave it in OMP_NUM_THREADS, else all that it may run on."""
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
