@@ -16,7 +16,7 @@ optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
 .PHONY: help setup quick cnn-quick sweep theory test lint tables figures claims page report reproduce imagenet \
-    rl rl-quick rl-sweep gan-quick transformer-quick iwslt14-transformer
+    rl rl-quick rl-sweep gan-quick transformer-quick iwslt14-transformer imagenet-smoke
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -80,7 +80,7 @@ avagrad-gan: CELLS := dataset=cifar10 model=dcgan,sngan optimizer=avagrad
 avagrad-%: .venv/.ready
 	$(RUN) -m experiments.$* -m $(CELLS) tuned=none seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
-imagenet: .venv/.ready ## one cell of Table 2
+imagenet: .venv/.ready ## one cell of Table 2, a process each; for several GPUs a run, torchrun (docs/scale.md)
 	$(RUN) -m experiments.imagenet -m dataset=imagenet optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
@@ -126,6 +126,12 @@ ted_ro_en-transformer: ## one cell of Table 3, likewise
 iwslt14-transformer iwslt15_en_vi-transformer ted_ja_en-transformer ted_ro_en-transformer: %-transformer: .venv/.ready
 	$(RUN) -m experiments.transformer -m dataset=$(if $(filter iwslt14,$*),iwslt14_de_en,$*) seed=$(SEEDS) \
 	    scale=$(SCALE) optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
+
+JPEGS := $(or $(ACPROP_DATA),data)/generated_jpegs
+imagenet-smoke: .venv/.ready ## Table 2's runner on generated JPEG files, 2 processes
+	$(RUN) scripts/make_jpegs.py $(JPEGS)
+	.venv/bin/torchrun --standalone --nproc-per-node=2 -m experiments.imagenet dataset=image_folder \
+	    dataset.path=$(JPEGS) scale=smoke $(ARGS)
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

@@ -1,7 +1,9 @@
-"""Small image sets, whole in memory as uint8, augmented per batch by tensor operations.
+"""Image sets: what every one offers, and the small ones, whole in memory as uint8, augmented per batch by tensor
+operations. image_files.py has those that are read from files as they are needed.
 
-Every set arrives as 32x32 with its own normalisation. Order and augmentation are functions of (seed, epoch, batch)
-alone, drawn on the CPU, so they are the same on every device and a resumed run sees exactly the batches it missed.
+Every small set arrives as 32x32 with its own normalisation. Order and augmentation are functions of (seed, epoch,
+batch) alone, drawn on the CPU, so they are the same on every device and a resumed run sees exactly the batches it
+missed.
 """
 
 import gzip
@@ -9,6 +11,7 @@ import hashlib
 import itertools
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from acprop.runs import UsageError, data_root, require
 
 PADDING = 4
 EVAL_BATCH = 500
+IGNORED = -100  # a label that torch's losses leave out
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -36,9 +40,79 @@ def _fixed_order(count: int) -> Tensor:
     return torch.randperm(count, generator=generator(count))
 
 
+def share_of(index: Tensor, rank: int, world: int) -> tuple[Tensor, Tensor]:
+    """(this rank's entries of a global batch, whether each of them counts). No rank gets none, since all take part in
+    every step: where a batch has fewer entries than ranks, some get one that does not count."""
+    own = index[rank::world]
+    counts = torch.ones(max(1, len(own)), dtype=torch.bool)
+    return (own, counts) if len(own) else (index[:1], ~counts)
+
+
+class Images(ABC):
+    """A train and a test set of labelled images.
+
+    Batches are images float (n, channels, height, width) and labels int64 (n,). A label `IGNORED` says that an image is
+    there for its shape alone and does not count. With `world` processes each gets its share of every global batch.
+
+    Attributes:
+        channels, num_classes: of the images.
+        published: whether the files are the published ones.
+        train_size, test_size: images.
+        unreadable: paths of files that turned out to be no images, so far.
+    """
+
+    num_classes: int
+    published: bool
+    unreadable: set[str] = set()  # noqa: RUF012 - of a set in memory: none
+    channels: int
+    train_size: int
+    test_size: int
+
+    @abstractmethod
+    def first(self, size: int) -> "Images":
+        """With `size` of the training images, the same ones always."""
+
+    @abstractmethod
+    def hold_out(self, share: float) -> "Images":
+        """With this share of the training images, the same ones always, in the test set's place: to choose settings by,
+        so that the test set stays unseen."""
+
+    @abstractmethod
+    def to(self, device: torch.device, workers: int | None = None) -> "Images":
+        """Batches will lie on this device; `workers` processes read files, where there are any to read."""
+
+    @abstractmethod
+    def train_batches(
+        self, seed: int, epoch: int, batch_size: int, start: int = 0,
+        memory_format: torch.memory_format = torch.contiguous_format, rank: int = 0, world: int = 1,
+    ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+        """Shuffled, augmented batches of one epoch, from batch number `start`; the last may be smaller. `batch_size` is
+        that of all processes together."""
+
+    @abstractmethod
+    def test_batches(
+        self, memory_format: torch.memory_format = torch.contiguous_format, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each test image once, on one of the processes."""
+
+
+def subset(count: int, size: int) -> Tensor:
+    """`size` of `count` training images, by position."""
+    require(0 < size <= count, "train_size", size, f"at most {count}, the number of training images")
+    return _fixed_order(count)[:size]
+
+
+def parts(count: int, share: float) -> tuple[Tensor, Tensor]:
+    """(kept, held out) of `count` training images, by position."""
+    size = round(share * count)
+    require(0 < size < count, "held_out", share, "a share of the training images between 0 and 1, or 0 for none")
+    order = _fixed_order(count)
+    return order[size:], order[:size]
+
+
 @dataclass
-class ImageData:
-    """A train and a test set.
+class ImageData(Images):
+    """A set in memory.
 
     Attributes:
         train_images, test_images: uint8 (N, C, 32, 32).
@@ -61,31 +135,28 @@ class ImageData:
     crop: bool = True
 
     @property
-    def channels(self) -> int:
+    def channels(self) -> int:  # type: ignore[override]
         return self.train_images.shape[1]
 
+    @property
+    def train_size(self) -> int:  # type: ignore[override]
+        return len(self.train_labels)
+
+    @property
+    def test_size(self) -> int:  # type: ignore[override]
+        return len(self.test_labels)
+
     def first(self, size: int) -> "ImageData":
-        """With `size` of the training images, the same ones always."""
-        total = len(self.train_labels)
-        require(0 < size <= total, "train_size", size, f"at most {total}, the number of training images")
-        return self._with_training(_fixed_order(total)[:size])
+        return self._with_training(subset(self.train_size, size))
 
     def hold_out(self, share: float) -> "ImageData":
-        """With this share of the training images, the same ones always, in the test set's place: to choose settings by,
-        so that the test set stays unseen."""
-        total = len(self.train_labels)
-        size = round(share * total)
-        require(0 < size < total, "held_out", share, "a share of the training images between 0 and 1, or 0 for none")
-        order = _fixed_order(total)
-        held_out = self._with_training(order[:size])
-        return replace(
-            self._with_training(order[size:]), test_images=held_out.train_images, test_labels=held_out.train_labels
-        )
+        kept, held_out = (self._with_training(index) for index in parts(self.train_size, share))
+        return replace(kept, test_images=held_out.train_images, test_labels=held_out.train_labels)
 
     def _with_training(self, index: Tensor) -> "ImageData":
         return replace(self, train_images=self.train_images[index], train_labels=self.train_labels[index])
 
-    def to(self, device: torch.device) -> "ImageData":
+    def to(self, device: torch.device, workers: int | None = None) -> "ImageData":
         for name in ("train_images", "train_labels", "test_images", "test_labels"):
             setattr(self, name, getattr(self, name).to(device))
         scale = torch.tensor(self.std, device=device).mul(255).reciprocal().view(1, -1, 1, 1)
@@ -97,20 +168,20 @@ class ImageData:
         return images.float().mul_(self._scale).sub_(self._shift)
 
     def train_batches(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        start: int = 0,
-        memory_format: torch.memory_format = torch.contiguous_format,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shuffled, augmented batches of one epoch, from batch number `start`; the last may be smaller."""
+        self, seed: int, epoch: int, batch_size: int, start: int = 0,
+        memory_format: torch.memory_format = torch.contiguous_format, rank: int = 0, world: int = 1,
+    ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
         order = torch.randperm(len(self.train_labels), generator=generator(seed, epoch))
         order = order.to(self.train_labels.device)
         for number, index in enumerate(order.split(batch_size)):
             if number >= start:
+                # drawn for the whole batch: what an image goes through does not depend on the number of processes
                 images = self.augment(self.train_images[index], generator(seed, epoch, number))
-                yield self.normalize(images).contiguous(memory_format=memory_format), self.train_labels[index]
+                labels = self.train_labels[index]
+                if world > 1:
+                    own, counts = share_of(torch.arange(len(index)), rank, world)
+                    images, labels = images[own], labels[own].where(counts.to(labels.device), IGNORED)
+                yield self.normalize(images).contiguous(memory_format=memory_format), labels
 
     def endless_batches(
         self, seed: int, batch_size: int, start: int = 0, memory_format: torch.memory_format = torch.contiguous_format
@@ -146,10 +217,11 @@ class ImageData:
         return torch.where(mirrored, images.flip(3), images)
 
     def test_batches(
-        self, memory_format: torch.memory_format = torch.contiguous_format
+        self, memory_format: torch.memory_format = torch.contiguous_format, rank: int = 0, world: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in zip(self.test_images.split(EVAL_BATCH), self.test_labels.split(EVAL_BATCH), strict=True):
-            yield self.normalize(images).contiguous(memory_format=memory_format), labels
+        images, labels = self.test_images[rank::world], self.test_labels[rank::world]
+        for x, y in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
+            yield self.normalize(x).contiguous(memory_format=memory_format), y
 
 
 # -- the sets ----------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def measure(threads: int, steps: int) -> None:
     labels = torch.randint(0, 10, (len(images),))
     data = ImageData(images, labels, images, labels, (0.5,) * 3, (0.25,) * 3, 10, flip=True).to(torch.device("cpu"))
 
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
     kinds: dict[str, Callable[[], object]] = {}
     with Run.open(cfg) as run:
         for name, precision, layout in (
@@ -62,7 +63,7 @@ def measure(threads: int, steps: int) -> None:
             model = build("model", cfg.model, num_classes=10, in_channels=3).to(memory_format=layout)
             optimizer = build("optimizer", cfg.optimizer, model.parameters())
             x, y = next(data.train_batches(0, 0, 128, memory_format=layout))
-            totals = torch.zeros(3, dtype=torch.float64)
+            totals = torch.zeros(4, dtype=torch.float64)
             batches = run.batches(data.train_batches(0, 0, 128, memory_format=layout))
 
             def bare(model=model, optimizer=optimizer, x=x, y=y, precision=precision):
@@ -74,7 +75,7 @@ def measure(threads: int, steps: int) -> None:
 
             def suite(model=model, optimizer=optimizer, batches=batches, precision=precision, totals=totals):
                 x, y = next(batches)
-                train_step(model, optimizer, x, y, precision, totals)
+                train_step(model, optimizer, x, y, precision, totals, scaler, len(y))
 
             kinds[f"{name}, bare"] = bare
             kinds[f"{name}, suite"] = suite

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from acprop.runs import Run, UsageError, load_records
+from acprop.runs import Run, UsageError, environment, load_records
 from acprop.runs.identity import config_hash, scale_label
 from acprop.runs.record import write_atomically
 from acprop.runs.tracking import choose_mode
@@ -239,3 +239,10 @@ def test_wandb_mirrors_the_record(tmp_path):
         assert time.time() < deadline, stored.read_bytes()
         time.sleep(0.05)
     assert stored.stem == f"run-toy-d-m-o-{record.summary['hash']}-seed0"
+
+
+def test_threads_are_those_that_a_launcher_gives(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert environment.available_cores() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert environment.available_cores() == len(os.sched_getaffinity(0))

@@ -3,9 +3,10 @@ The page rebuilds the tables and figures that it shows."""
 
 import sys
 
-from acprop.report import claims, cnn, gan, page, rl, theory, translation
+from acprop.report import claims, cnn, gan, imagenet, page, rl, theory, translation
 
-TASKS = (cnn, gan, rl, theory, translation)  # each has write_all(tables, figures) -> paths written, without suffix
+# each has write_all(tables, figures) -> paths written, without suffix
+TASKS = (cnn, imagenet, gan, rl, theory, translation)
 WORDS = ("tables", "figures", "claims", "page")
 
 

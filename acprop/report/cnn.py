@@ -1,10 +1,12 @@
 """Fig 6 of the paper: test accuracy of the optimizers on the three nets, as table and curves, a pair for every data
-set and scale that has records. The paper draws one run a curve; here a band is the range over seeds."""
+set and scale that has records. The paper draws one run a curve; here a band is the range over seeds. `write_study` does
+the same for any task that classifies images."""
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from acprop.report import PUBLISHED, results_root
 from acprop.report.figures import legend_below, subplots
@@ -19,75 +21,114 @@ CURVES_FILE = "published_curves.csv"  # scripts/import_published_curves.py write
 FIG6 = ("sgd", "adam", "radam", "adamw", "adashift", "adabelief", "acprop")
 
 
+Paper = dict[tuple[str, str], dict[str, Any]]  # (model, optimizer) -> the paper's numbers
+
+
+class Study(NamedTuple):
+    """What tells one task's tables and figures from another's."""
+
+    stem: str  # of the file names
+    title: str
+    optimizers: tuple[str, ...]  # rows that are there even if nothing was run
+    metrics: dict[str, str]  # metric of split `test` -> its name; the first selects the best epoch
+    published: Callable[[str, str], Paper]  # of a data set and scale
+    note: Callable[[Paper], str] = lambda paper: ""  # said in the caption of the paper's numbers
+
+
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
     from acprop.report import cnn_sweeps
 
+    fig6 = Study("fig6", "Fig 6", FIG6, {"top1": "top-1"}, lambda dataset, scale: published(dataset))
     written = []
     for (dataset, scale), records in by_budget("cifar").items():
         groups: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             groups[record.config["figure"]].append(record)
         for figure, group in groups.items():
+            if figure == "fig6":
+                written += write_study(fig6, dataset, scale, group, tables, figures)
+                continue
             name = file_name(figure, dataset, scale)
-            table_path, figure_path = results_root() / "tables" / name, results_root() / "figures" / name
-            cells = by_cell(group)
             if tables:
-                if figure == "fig6":
-                    _table(table_path, dataset, scale, cells)
-                else:
-                    cnn_sweeps.table(table_path, group)
-                written.append(table_path)
+                written.append(results_root() / "tables" / name)
+                cnn_sweeps.table(written[-1], group)
             if figures and figure != "tuning":
-                if figure == "fig6":
-                    _figure(figure_path, dataset, scale, cells)
-                else:
-                    cnn_sweeps.figure(figure_path, group)
-                written.append(figure_path)
+                written.append(results_root() / "figures" / name)
+                cnn_sweeps.figure(written[-1], group)
     return written
 
 
-def published(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """(model, optimizer) -> the paper's numbers, read off the authors' curve files; CIFAR-10 alone has any."""
+def write_study(
+    study: Study, dataset: str, scale: str, records: list[Record], tables: bool, figures: bool
+) -> list[Path]:
+    """The table and the figure of one data set and scale; returns the paths without suffix."""
+    name, cells, written = file_name(study.stem, dataset, scale), by_cell(records), []
+    if tables:
+        written.append(results_root() / "tables" / name)
+        _table(study, written[-1], dataset, scale, cells)
+    if figures:
+        written.append(results_root() / "figures" / name)
+        _figure(study, written[-1], dataset, scale, cells)
+    return written
+
+
+def published(dataset: str) -> Paper:
+    """The paper's numbers, read off the authors' curve files; CIFAR-10 alone has any."""
     if dataset != "cifar10":
         return {}
     with (PUBLISHED / "fig6_cifar10.csv").open() as file:
         return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
 
 
-def _values(records: list[Record], which: str) -> list[float]:
-    """Test top-1 of the finished runs: of the last epoch, or of the best (picked on the test set, as the paper's
-    curves are read)."""
-    done = [record.summary for record in records if record.status == "done"]
-    return [s["final"]["test/top1"] if which == "last" else s["best"]["value"] for s in done]
+def _values(study: Study, records: list[Record], metric: str, which: str) -> list[float]:
+    """A metric of the finished runs: of the last epoch, or of the best (picked on the test set by the study's first
+    metric, as the paper's curves are read)."""
+    done = [record for record in records if record.status == "done"]
+    if which == "last":
+        return [record.summary["final"][f"test/{metric}"] for record in done]
+    if metric == next(iter(study.metrics)):
+        return [record.summary["best"]["value"] for record in done]
+    return [dict(record.curve("test", metric))[record.summary["best"]["epoch"]] for record in done]
 
 
-def _table(path: Path, dataset: str, scale: str, cells: Cells) -> None:
+def _table(study: Study, path: Path, dataset: str, scale: str, cells: Cells) -> None:
     models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
     labels = sorted(
-        {*FIG6, *(label for _, label in cells)} - _split_up(cells), key=lambda label: order(label.split(" ")[0])
+        {*study.optimizers, *(label for _, label in cells)} - _split_up(cells),
+        key=lambda label: order(label.split(" ")[0]),
     )
-    paper = published(dataset)
+    paper = study.published(dataset, scale)
     header = ["optimizer"]
     columns: list[list[str]] = []
     for model in models:
-        for which in ("last", "best"):
-            header.append(f"{MODELS[model]} {which}")
-            summaries = [summarize(_values(cells.get((model, label), []), which)) for label in labels]
+        for metric, which in _shown(study):
+            name = f" {study.metrics[metric]}" if len(study.metrics) > 1 else ""
+            header.append(f"{MODELS[model]}{name} {which}")
+            summaries = [summarize(_values(study, cells.get((model, label), []), metric, which)) for label in labels]
             winner = separate_winner(summaries)
             column = []
             for index, label in enumerate(labels):
                 text = cell_text(cells.get((model, label)), summaries[index])
                 if index == winner:
                     text = f"**{text}**"
-                if reference := paper.get((model, label)):
-                    text += f" / paper {float(reference[which]):.2f}"
+                if number := _reference(study, paper, model, label, metric, which):
+                    quoted = "†" if paper[model, label].get("run_by") == "quoted" else ""
+                    text += f" / paper {float(number):.2f}{quoted}"
                 column.append(text)
             columns.append(column)
     rows = [[row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
-    write_table(
-        path, _caption(dataset, scale, cells), header, rows, _long(dataset, scale, models, labels, cells, paper)
-    )
+    long = _long(study, dataset, scale, models, labels, cells, paper)
+    write_table(path, _caption(study, dataset, scale, cells, paper), header, rows, long)
+
+
+def _shown(study: Study) -> list[tuple[str, str]]:
+    return [(metric, which) for metric in study.metrics for which in ("last", "best")]
+
+
+def _reference(study: Study, paper: Paper, model: str, label: str, metric: str, which: str) -> str:
+    """The paper gives the first metric alone."""
+    return paper.get((model, label), {}).get(which, "") if metric == next(iter(study.metrics)) else ""
 
 
 def _split_up(cells: Cells) -> set[str]:
@@ -96,27 +137,27 @@ def _split_up(cells: Cells) -> set[str]:
     return {label.split(" ")[0] for label in labels if " " in label} - labels
 
 
-def _caption(dataset: str, scale: str, cells: Cells) -> str:
+def _caption(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper) -> str:
     records = [record for group in cells.values() for record in group]
     budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
     for model in MODELS:
         config = next((r.config for r in records if r.summary["model"] == model), None)
         if config:
-            text = f"{config['epochs']} epochs, batch {config['batch_size']}, width {config['width']}"
+            width = f", width {config['width']}" if "width" in config else ""
+            text = f"{config['epochs']} epochs, batch {config['batch_size']}{width}"
             budgets[f"{text}, {config['precision']}"].append(MODELS[model])
     told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
     data = DATASETS.get(dataset, dataset)
     return (
-        f"Fig 6 on {data}: test top-1 in %, mean ± std (n) and 95 % interval over seeds; last epoch, and best epoch "
-        f"picked on the test set. Scale: {scale} ({told}). Bold: interval apart from all others. "
-        f"{provenance(records)}"
+        f"{study.title} on {data}: test {' and '.join(study.metrics.values())} in %, mean ± std (n) and 95 % interval "
+        f"over seeds; last epoch, and best epoch picked on the test set. Scale: {scale} ({told}). Bold: interval apart "
+        f"from all others. {study.note(paper)}{provenance(records)}"
     )
 
 
 def _long(
-    dataset: str, scale: str, models: list[str], labels: list[str],
-    cells: Cells, paper: dict[tuple[str, str], dict[str, Any]],
-) -> list[dict[str, object]]:  # fmt: skip
+    study: Study, dataset: str, scale: str, models: list[str], labels: list[str], cells: Cells, paper: Paper
+) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for model in models:
         for label in labels:
@@ -129,66 +170,83 @@ def _long(
                     for status in (*FINISHED, "failed", "interrupted")
                 }
             )
-            for which in ("last", "best"):
-                summary = summarize(_values(records, which))
+            for metric, which in _shown(study):
+                first = metric == next(iter(study.metrics))
+                name = which if first else f"{metric}_{which}"
+                summary = summarize(_values(study, records, metric, which))
                 for field in ("mean", "std", "low", "high"):
                     value = getattr(summary, field) if summary else None
-                    row[f"{which}_{field}"] = "" if value is None else round(value, 4)
-                row[f"paper_{which}"] = paper.get((model, label), {}).get(which, "")
+                    row[f"{name}_{field}"] = "" if value is None else round(value, 4)
+                if first:
+                    row[f"paper_{which}"] = _reference(study, paper, model, label, metric, which)
             rows.append(row)
     return rows
 
 
-def _figure(path: Path, dataset: str, scale: str, cells: Cells) -> None:
+def _figure(study: Study, path: Path, dataset: str, scale: str, cells: Cells) -> None:
+    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
+    panels = [(model, metric) for model in models for metric in study.metrics]
+    paper = study.published(dataset, scale)
+    overlay = published_curves(dataset)
+    with subplots(path, 1, len(panels), figsize=(3.3 * len(panels), 2.9)) as (figure, axes):
+        for axis, (model, metric) in zip(axes[0], panels, strict=True):
+            own = {label: records for (m, label), records in cells.items() if m == model}
+            _curves(axis, own, metric)
+            if metric == next(iter(study.metrics)):
+                _mark_paper(axis, model, own, paper, overlay)
+            axis.set(title=MODELS[model], xlabel="epoch", ylabel=f"test {study.metrics[metric]} (%)")
+        if len(study.metrics) == 1:
+            for axis in axes[0][1:]:
+                axis.set_ylabel("")
+        legend_below(figure, axes)
+        note = ""
+        if any("best_epoch" in row for row in paper.values()):
+            note = "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
+        elif paper:
+            note = "; thin: paper"
+        figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
+
+
+def _curves(axis: Any, cells: dict[str, list[Record]], metric: str) -> None:
+    """Mean over seeds and their range, an optimizer a line."""
     import numpy as np
 
-    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
-    paper, overlay = published(dataset), published_curves(dataset)
-    with subplots(path, 1, len(models), figsize=(3.3 * len(models), 2.9)) as (figure, axes):
-        for axis, model in zip(axes[0], models, strict=True):
-            labels = sorted((label for m, label in cells if m == model), key=lambda label: order(label.split(" ")[0]))
-            tops: dict[str, float] = {}
-            for label in labels:
-                style = look(label.split(" ")[0])
-                curves = [record.curve("test", "top1") for record in cells[model, label] if record.status in FINISHED]
-                length = min((len(curve) for curve in curves), default=0)
-                if not length:
-                    continue
-                epochs = [epoch for epoch, _ in curves[0][:length]]
-                values = np.array([[value for _, value in curve[:length]] for curve in curves])
-                axis.plot(
-                    epochs,
-                    values.mean(0),
-                    color=style.color,
-                    linestyle=style.linestyle,
-                    lw=1.3,
-                    label=row_label(label),
-                )
-                if len(curves) > 1:
-                    axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
-                tops[row_label(label)] = values.mean(0).max()
-                if curve := overlay.get((model, label)):
-                    axis.plot(*zip(*curve, strict=True), color=style.color, lw=0.5, alpha=0.6)
-                if reference := paper.get((model, label)):
-                    axis.plot(float(reference["best_epoch"]), float(reference["best"]), "^", color=style.color, ms=4)
-                    axis.plot(200, float(reference["last"]), "s", color=style.color, ms=3)
-            if tops:
-                # what divides the optimizers is near the top; a run that never learns is named below it
-                bottom = max(0.0, min(90.0, float(np.median(list(tops.values()))) - 15))
-                axis.set_ylim(bottom, min(100.5, max(tops.values()) + 2))
-                if below := [name for name, top in tops.items() if top < bottom]:
-                    axis.text(
-                        0.98, 0.02, "below: " + ", ".join(below), transform=axis.transAxes, ha="right", fontsize=7
-                    )
-            axis.set(title=MODELS[model], xlabel="epoch")
-        axes[0][0].set_ylabel("test top-1 (%)")
-        legend_below(figure, axes)
-        note = (
-            ""
-            if not paper
-            else "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
-        )
-        figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
+    tops: dict[str, float] = {}
+    for label in sorted(cells, key=lambda label: order(label.split(" ")[0])):
+        style = look(label.split(" ")[0])
+        curves = [record.curve("test", metric) for record in cells[label] if record.status in FINISHED]
+        length = min((len(curve) for curve in curves), default=0)
+        if not length:
+            continue
+        epochs = [epoch for epoch, _ in curves[0][:length]]
+        values = np.array([[value for _, value in curve[:length]] for curve in curves])
+        line = {"color": style.color, "linestyle": style.linestyle, "lw": 1.3, "label": row_label(label)}
+        axis.plot(epochs, values.mean(0), **line)
+        if len(curves) > 1:
+            axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
+        tops[row_label(label)] = values.mean(0).max()
+    if tops:
+        # what divides the optimizers is near the top; a run that never learns is named below it
+        bottom = max(0.0, min(90.0, float(np.median(list(tops.values()))) - 15))
+        axis.set_ylim(bottom, min(100.5, max(tops.values()) + 2))
+        if below := [name for name, top in tops.items() if top < bottom]:
+            axis.text(0.98, 0.02, "below: " + ", ".join(below), transform=axis.transAxes, ha="right", fontsize=7)
+
+
+def _mark_paper(
+    axis: Any, model: str, cells: dict[str, list[Record]], paper: Paper,
+    overlay: dict[tuple[str, str], list[tuple[float, float]]],
+) -> None:  # fmt: skip
+    for label in cells:
+        color = look(label.split(" ")[0]).color
+        if curve := overlay.get((model, label)):
+            axis.plot(*zip(*curve, strict=True), color=color, lw=0.5, alpha=0.6)
+        reference = paper.get((model, label), {})
+        if "best_epoch" in reference:
+            axis.plot(float(reference["best_epoch"]), float(reference["best"]), "^", color=color, ms=4)
+            axis.plot(200, float(reference["last"]), "s", color=color, ms=3)
+        elif reference:
+            axis.axhline(float(reference["last"]), color=color, lw=0.5, alpha=0.6)
 
 
 def published_curves(dataset: str) -> dict[tuple[str, str], list[tuple[float, float]]]:

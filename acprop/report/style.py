@@ -32,8 +32,10 @@ OPTIMIZERS = {
     "adopt_unclipped": Look("ADOPT, not clipped", "#7F7F7F", ":"),
 }
 MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
+MODELS |= {"resnet18": "ResNet-18"}
 MODELS |= {"dcgan": "DCGAN", "rlgan": "RLGAN", "sngan": "SNGAN", "sagan": "SAGAN"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
+DATASETS |= {"imagenet": "ImageNet", "imagenette": "Imagenette"}
 DATASETS |= {"four_rooms": "four-rooms", "cartpole": "CartPole", "pendulum": "Pendulum"}
 FONT: dict[Any, Any] = {
     "font.size": 8,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acprop.runs.record import write_atomically
 
-_LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--", "×": r"$\times$"}
+_LATEX = {"±": r"$\pm$", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "–": "--", "×": r"$\times$", "†": r"$\dagger$"}
 
 
 def write_table(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from acprop.runs import distributed
 from acprop.runs.errors import require, require_one_of
 
 PACKAGES = (
@@ -26,11 +27,24 @@ def pick_device(name: str) -> torch.device:
     """`auto` is a GPU if there is one."""
     require_one_of("device", name, ("auto", "cpu", "cuda"))
     require(name != "cuda" or torch.cuda.is_available(), "device", name, "torch sees no GPU here; use device=cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if not distributed.launched():
+        return torch.device("cuda")
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one GPU a process
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
 
 
 def available_cores() -> int:
+    """Cores of this process: what a launcher or the user gave it in OMP_NUM_THREADS, else all that it may run on."""
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cores_of_this_process() -> int:
+    """Its share, where torchrun started several on this machine."""
+    return max(1, available_cores() // (int(os.environ["LOCAL_WORLD_SIZE"]) if distributed.launched() else 1))
 
 
 def seed_everything(seed: int) -> None:

@@ -15,10 +15,22 @@ from typing import Any
 Config = dict[str, Any]
 
 # Settings that say where, when and under which name a run happens, not what it computes. `scale` only feeds the
-# settings at the top level, which are hashed themselves. `device` and `threads` change the last bits of a sum, not
-# the experiment: they are recorded in run.json instead. `seed` is a folder of its own.
+# settings at the top level, which are hashed themselves. `device`, `threads` and `compile` change the last bits of a
+# sum, not the experiment; `workers` read files. `seed` is a folder of its own.
 NOT_IDENTITY = frozenset(
-    {"seed", "force", "device", "threads", "checkpoint_every_s", "tracking", "names", "scale", "telemetry"}
+    {
+        "seed",
+        "force",
+        "device",
+        "threads",
+        "checkpoint_every_s",
+        "tracking",
+        "names",
+        "scale",
+        "telemetry",
+        "compile",
+        "workers",
+    }
 )
 
 

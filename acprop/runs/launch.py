@@ -4,14 +4,14 @@ Imports nothing heavy, so that `--help` answers at once.
 """
 
 import difflib
-import json
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,10 +21,24 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from acprop.runs.errors import UsageError
-from acprop.runs.identity import runs_root
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
+# torchrun numbers its processes: the first speaks for all
+LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 CONF = Path(__file__).resolve().parents[2] / "conf"
+# conf/hydra/launcher names its files as the plugins name their schemas, to be checked against them. Said on import: a
+# launcher's worker composes too.
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+
+
+class Failure(NamedTuple):
+    """What a job returns in place of a result, as the last lines of a command tell it."""
+
+    line: str
+    mistake: bool  # a user's; else a bug or a lost process
+
+
+failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds those of its workers
 
 
 def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
@@ -35,40 +49,39 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own handler would print and exit before this one sees the error
-    failures = runs_root().resolve() / ".sweep" / f"failures-{os.getpid()}.jsonl"
+    here, settings = os.getcwd(), {name: value for name, value in os.environ.items() if name.startswith("ACPROP_")}
 
     def job(cfg: DictConfig) -> Any:
-        # Called in this process or in a launcher's worker: what fails is told through a file.
+        # Called in this process, or in a worker that may stand elsewhere and know nothing of this one's environment.
+        os.chdir(here)
+        os.environ.update(settings)
+        overrides = " ".join(HydraConfig.get().overrides.task)
         try:
             return run(cfg)
         except Exception as error:
             mistake = isinstance(error, MISTAKES)
             if not mistake:
                 traceback.print_exc()
-            overrides = " ".join(HydraConfig.get().overrides.task)
             name = "" if HydraConfig.get().mode == RunMode.RUN else f"{overrides}: "
             message = explain(error, task) if mistake else f"{type(error).__name__}: {error}"
-            failures.parent.mkdir(parents=True, exist_ok=True)
-            with failures.open("a") as file:
-                file.write(json.dumps({"mistake": mistake, "line": name + message}) + "\n")
-            return None
+            failures[overrides] = Failure(name + message, mistake)
+            return failures[overrides]
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
     except KeyboardInterrupt:
         sys.exit(130)
     except MISTAKES as error:
-        print(f"error: {explain(error, task)}", file=sys.stderr)
+        if LEADER:
+            print(f"error: {explain(error, task)}", file=sys.stderr)
         sys.exit(2)
     finally:
-        if not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
+        if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
             report()
-    if failures.exists():
-        failed = [json.loads(line) for line in failures.read_text().splitlines()]
-        failures.unlink()
-        for failure in failed:
-            print(f"error: {failure['line']}", file=sys.stderr)
-        sys.exit(2 if all(failure["mistake"] for failure in failed) else 1)
+    for failure in failures.values() if LEADER else ():
+        print(f"error: {failure.line}", file=sys.stderr)
+    if failures:
+        sys.exit(2 if all(failure.mistake for failure in failures.values()) else 1)
 
 
 def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:

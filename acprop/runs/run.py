@@ -21,14 +21,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from acprop.runs import checkpoint, environment
+from acprop.runs import checkpoint, distributed, environment
 from acprop.runs.errors import Diverged, UsageError, require
 from acprop.runs.identity import Config, config_hash, run_dir, runs_root, scale_label
 from acprop.runs.record import FINISHED, MetricsFile, finite_or_none, write_atomically, write_json
@@ -55,9 +55,14 @@ class Run:
         device: where to compute.
         epoch, batch, step: position of the next batch: epoch, batch within it, optimizer steps so far.
         lr: the rate that the record's lines get where no optimizer is registered.
+        leader: whether this process keeps the record: rank 0, where several train together.
     """
 
-    def __init__(self, config: Config, select: tuple[str, Literal["max", "min"]] | None) -> None:
+    def __init__(
+        self, config: Config, select: tuple[str, Literal["max", "min"]] | None, several_ranks: bool = False
+    ) -> None:
+        distributed.join() if several_ranks else distributed.refuse(config["task"])
+        self.leader = distributed.rank() == 0
         require(isinstance(config["seed"], int) and config["seed"] >= 0, "seed", config["seed"], "a whole number >= 0")
         require(
             config["threads"] is None or (isinstance(config["threads"], int) and config["threads"] > 0),
@@ -83,52 +88,43 @@ class Run:
         self._wall_before = 0.0
 
     @classmethod
-    def open(cls, cfg: DictConfig, select: tuple[str, Literal["max", "min"]] | None = None) -> "Run":
+    def open(
+        cls, cfg: DictConfig, select: tuple[str, Literal["max", "min"]] | None = None, several_ranks: bool = False
+    ) -> "Run":
         """A run for a composed config.
 
         Args:
             cfg: holds at least task, names.{dataset,model,optimizer}, seed, force, device, threads,
                 checkpoint_every_s, tracking and scale; everything else is the experiment.
             select: `("split/metric", "max" | "min")`, the rule that picks the `best` epoch of the record.
+            several_ranks: the caller's loop works in several processes under torchrun: all of them log the same
+                values, and rank 0 writes them down.
         """
         config = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(config, dict)
         config.pop("hydra", None)
-        return cls(config, select)  # type: ignore[arg-type]
+        return cls(config, select, several_ranks)  # type: ignore[arg-type]
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Run":
-        self.dir.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.dir / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UsageError(
-                f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it"
-            ) from None
-        summary_path = self.dir / "run.json"
-        if summary_path.exists():
-            self._previous = json.loads(summary_path.read_text())
-        if self.config["force"]:
-            self._clear()
-        elif self._previous and self._previous["status"] in FINISHED:
+        self._lock: TextIO | None = None
+        self._previous, self._saved = distributed.from_leader(self._take_folder)
+        if self._previous and self._previous["status"] in FINISHED:
             self.finished = True
             self.summary = self._previous
-            print(f"{self.summary['status']} already: {self.dir} (force=true runs it again)")
+            if self.leader:
+                print(f"{self.summary['status']} already: {self.dir} (force=true runs it again)")
             return self
 
-        self._saved = None
-        if (self.dir / "checkpoint.pt").exists():
-            self._saved = checkpoint.load(self.dir / "checkpoint.pt")
+        if self._saved:
             for name in ("epoch", "batch", "step", "values", "best"):
                 setattr(self, name, self._saved[name])
             self._metrics_bytes = self._saved["metrics_bytes"]
             self._wall_before = self._saved["wall_s"]
         self._resumed = self._saved is not None
         # Said each time, not left to the environment: a launcher's worker must compute the same bits as this process.
-        torch.set_num_threads(self.config["threads"] or environment.available_cores())
+        torch.set_num_threads(self.config["threads"] or environment.cores_of_this_process())
         environment.seed_everything(self.config["seed"])
         self._metrics: MetricsFile | None = None
         self._started = self._last_save = time.monotonic()
@@ -144,15 +140,35 @@ class Run:
             "attempts": (self._previous or {}).get("attempts", 0) + 1,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **environment.describe(self.device),
+            "processes": distributed.world_size(),
         }
-        write_atomically(self.dir / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+        if self.leader:
+            write_atomically(self.dir / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
         self._write_summary("running")
         self._old_handler = self._listen()
         return self
 
+    def _take_folder(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """(what run.json said, the checkpoint), each if there is one; the folder is then this process's own."""
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.dir / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UsageError(
+                f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it"
+            ) from None
+        summary, state = self.dir / "run.json", self.dir / "checkpoint.pt"
+        if self.config["force"]:
+            self._clear()
+        previous = json.loads(summary.read_text()) if summary.exists() else None
+        finished = previous is not None and previous["status"] in FINISHED
+        return previous, checkpoint.load(state) if state.exists() and not finished else None
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
         if self.finished:
-            self._lock.close()
+            self._unlock()
             return False
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
@@ -169,14 +185,19 @@ class Run:
         elif isinstance(error, KeyboardInterrupt | SystemExit):
             self._write_summary("interrupted")
         else:
-            self._write_summary("failed", error=f"{type(error).__name__}: {error}")
+            cause = "another process of the group is gone; " if distributed.lost(error) else ""
+            self._write_summary("failed", error=f"{cause}{type(error).__name__}: {error}")
         if self._tracker:
             self._tracker.summarize({"status": self.summary["status"], **self.summary["final"]})
             self._tracker.finish(exit_code=0 if error is None or isinstance(error, Diverged) else 1)
-        self._lock.close()
-        if self.summary["status"] in FINISHED:
+        self._unlock()
+        if self.leader and self.summary["status"] in FINISHED:
             print(self.result_line())
         return isinstance(error, Diverged)
+
+    def _unlock(self) -> None:
+        if self._lock:
+            self._lock.close()
 
     def result_line(self) -> str:
         names = self.config["names"]
@@ -203,12 +224,21 @@ class Run:
                 if isinstance(item, torch.optim.Optimizer):
                     Telemetry(self, "update" if name == "optimizer" else f"update_{name}", item, every)
         if self._saved is None:
+            if not self.leader:  # drawn alike so far, for the same initial weights; each rank has its own from here on
+                environment.seed_everything(self._seed_of_rank())
             return
         for name, item in objects.items():
             state = self._saved["objects"][name]
             item.copy_(state) if isinstance(item, torch.Tensor) else item.load_state_dict(state)
-        checkpoint.set_rng_state(self._saved["rng"])
+        generators = self._saved["rng"]
+        if distributed.rank() < len(generators):
+            checkpoint.set_rng_state(generators[distributed.rank()])
+        else:  # there were fewer ranks before
+            environment.seed_everything(self._seed_of_rank())
         self._saved = None
+
+    def _seed_of_rank(self) -> int:
+        return self.config["seed"] + 1_000_003 * distributed.rank() + 7_919 * self.step
 
     def describe(self, **facts: Any) -> None:
         """Adds facts about data and model to run.json."""
@@ -238,20 +268,23 @@ class Run:
         """Records one value per metric, at the present step and epoch (counted from 1), and mirrors them to wandb."""
         epoch = self.epoch + 1
         rate = self._learning_rate()
-        if self._metrics is None:
+        if self._metrics is None and self.leader:
             self._start_logging()
-        assert self._metrics
         for name, value in metrics.items():
             value = float(value)
             key = f"{split}/{name}"
             self.values[key] = value
-            self._metrics.append(
-                value, step=self.step, epoch=epoch, split=split, metric=name, lr=rate, wall_s=round(self.wall_s(), 3)
-            )
+            if self._metrics:
+                self._metrics.append(
+                    value, step=self.step, epoch=epoch, split=split, metric=name, lr=rate,
+                    wall_s=round(self.wall_s(), 3),
+                )  # fmt: skip
             if self.select and key == self.select[0] and math.isfinite(value):
                 sign = 1 if self.select[1] == "max" else -1
                 if not self.best or sign * value > sign * self.best["value"]:
                     self.best = {"value": value, "epoch": epoch, "step": self.step}
+        if not self._metrics:
+            return
         self._metrics.flush()
         assert self._tracker
         self._tracker.log({**{f"{split}/{k}": v for k, v in metrics.items()}, "epoch": epoch, "lr": rate}, self.step)
@@ -298,7 +331,8 @@ class Run:
             samples_per_s=round(self.samples / at_work, 2) if at_work and self.samples else None,
             peak_memory_mib=environment.peak_memory_mib(self.device),
         )
-        write_json(self.dir / "run.json", self.summary)
+        if self.leader:
+            write_json(self.dir / "run.json", self.summary)
 
     def _start_logging(self) -> None:
         # Only now: a run that stops at bad input has then left nothing with wandb either.
@@ -311,12 +345,13 @@ class Run:
         return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else self.lr
 
     def _clear(self) -> None:
-        self._previous = None
         for item in self.dir.iterdir():
             if item.name != ".lock":
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
     def _leave_no_trace(self) -> None:
+        if not self.leader:
+            return
         if self._previous is not None:
             write_json(self.dir / "run.json", self._previous)
             return
@@ -339,14 +374,19 @@ class Run:
         self._stop_requested = True
 
     def _pause_point(self) -> None:
-        due = time.monotonic() - self._last_save >= self.config["checkpoint_every_s"]
-        if due or self._stop_requested:
+        due = self.leader and time.monotonic() - self._last_save >= self.config["checkpoint_every_s"]
+        due, stop = distributed.any_rank(due, self._stop_requested)
+        if due or stop:
             self._save()
-        if self._stop_requested:
+        if stop:
             raise Interrupted(128 + signal.SIGTERM)
 
     def _save(self) -> None:
         if self._registered is None:
+            return
+        generators = distributed.gather(checkpoint.rng_state())
+        self._last_save = time.monotonic()
+        if not self.leader:
             return
         objects = {
             name: item if isinstance(item, torch.Tensor) else item.state_dict()
@@ -354,10 +394,9 @@ class Run:
         }
         state = {
             "objects": objects,
-            "rng": checkpoint.rng_state(),
+            "rng": generators,
             **{name: getattr(self, name) for name in ("epoch", "batch", "step", "values", "best")},
             "metrics_bytes": self._metrics.flush() if self._metrics else self._metrics_bytes,
             "wall_s": self.wall_s(),
         }
         checkpoint.save(self.dir / "checkpoint.pt", state)
-        self._last_save = time.monotonic()

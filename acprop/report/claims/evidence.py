@@ -73,7 +73,7 @@ class Evidence:
             if data not in order or not _counts(scale):
                 continue
             for record in group:
-                if record.summary["model"] != model or _figure(record, part) != FIGURES.get(part, part):
+                if record.summary["model"] != model or not _reports(record, part):
                     continue
                 papers_metric = record.config.get("fid_network", "inception") == "inception"
                 if data == dataset and scale == "paper" and papers_metric:
@@ -114,9 +114,11 @@ class Evidence:
         return None
 
 
-def _figure(record: Record, part: str) -> str:
-    """The figure a run says it belongs to; most tasks have but one, and say nothing."""
-    return record.config.get("figure", FIGURES.get(part, part))
+def _reports(record: Record, part: str) -> bool:
+    """Whether a run is of the figure in question (most tasks have but one, and say nothing), and of the test set, not
+    of what was held out to choose by."""
+    figure = FIGURES.get(part, part)
+    return record.config.get("figure", figure) == figure and not record.config.get("held_out")
 
 
 def _counts(scale: str) -> bool:

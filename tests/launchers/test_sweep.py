@@ -1,0 +1,83 @@
+"""Every launcher, with a real sweep: three runs, of which one's process is killed and one hits a bug."""
+
+import os
+import re
+
+import pytest
+
+from acprop.runs import load_records
+from acprop.runs.launch import CONF
+from tests.conftest import ROOT
+
+SLURM = ROOT / "tests" / "launchers" / "slurm"
+LAUNCHERS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))
+KILLED, RAISES, FINE = (
+    "tests.launchers.misbehave.killed",
+    "tests.launchers.misbehave.raises",
+    "experiments.schedules.step",
+)
+SWEEP = (
+    "-m", "experiments.cifar", "-m", "model=vgg11", "scale=smoke", "tracking=none",
+    f"schedule._target_={KILLED},{RAISES},{FINE}",
+)  # fmt: skip
+
+
+@pytest.fixture
+def sweep(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{SLURM}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "slurm"))
+    (tmp_path / "slurm").mkdir()
+    # relative, as the default is: workers must find it wherever they stand
+    monkeypatch.setenv("ACPROP_RUNS", os.path.relpath(tmp_path / "runs", ROOT))
+    return lambda *arguments, **environment: command(*SWEEP, *arguments, **environment)
+
+
+def found():
+    return {record.config["schedule"]["_target_"]: record for record in load_records("cifar")}
+
+
+def test_there_are_four():
+    assert LAUNCHERS == ["joblib", "ray", "submitit_local", "submitit_slurm"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_what_fails_is_named_the_rest_kept_and_only_what_is_missing_runs_again(launcher, sweep, tmp_path, monkeypatch):
+    done = sweep(f"hydra/launcher={launcher}", ACPROP_MISBEHAVE="1")
+    monkeypatch.chdir(ROOT)
+    assert done.returncode == 1, done.stderr
+    killed, raised = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert f"schedule._target_={KILLED}: " in killed
+    assert re.search(r"TerminatedWorkerError|WorkerCrashedError|UncompletedJobError", killed)
+    assert f"schedule._target_={RAISES}: RuntimeError: a bug" in raised
+    assert "Warning" not in done.stderr
+    before = found()
+    assert {name: record.status for name, record in before.items()} == {
+        KILLED: "running", RAISES: "failed", FINE: "done",
+    }  # fmt: skip
+    assert (tmp_path / "results" / "tables" / "fig6_digits_smoke.md").exists()
+
+    done = sweep(f"hydra/launcher={launcher}")
+    assert done.returncode == 0, done.stderr
+    after = found()
+    assert {record.status for record in after.values()} == {"done"}
+    assert after[FINE].summary == before[FINE].summary, "finished before, and not touched"
+
+
+@pytest.mark.slow
+def test_slurm_is_asked_for_what_the_config_says(sweep, tmp_path):
+    resources = [f"hydra.launcher.{setting}" for setting in ("partition=gpu", "cpus_per_task=3", "timeout_min=90")]
+    assert sweep("hydra/launcher=submitit_slurm", f"schedule._target_={FINE}", *resources).returncode == 0
+    (script,) = (tmp_path / "slurm").glob("*.sh")
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script.read_text(), re.M))
+    wanted = {"partition": "gpu", "cpus-per-task": "3", "time": "90", "gpus-per-node": "1", "mem": "32GB"}
+    assert wanted.items() <= asked.items()
+    assert asked["job-name"] == "acprop"
+
+
+def test_a_wrong_setting_is_one_line(sweep):
+    for setting in ("hydra.launcher.partitoin=gpu", "hydra.launcher.cpus_per_task=0", "hydra/launcher=slurm"):
+        done = sweep("hydra/launcher=submitit_slurm", setting)
+        assert done.returncode == 2, setting
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("error: ")
