@@ -15,6 +15,7 @@ from acprop.report.page_runs import POINTS, Runs, curves
 from acprop.runs import Run, load_records
 from experiments.theory.__main__ import run as run_theory
 from tests.claims.records import leave
+from tests.gan.test_report import leave as leave_gan
 from tests.rl.test_report import leave as leave_rl
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -54,7 +55,7 @@ def records(configure):
     leave(configure, "cifar", "dataset=digits", "model=resnet34", "optimizer=adam", scores=(99.0, float("nan")))
     odd = ("names.optimizer='<b>&'", "+note='</script><script>alert(1)</script>'")
     leave(configure, "cifar", "dataset=digits", "model=resnet34", *odd, scores=(12.0,))
-    leave(configure, "gan", "model=dcgan", scores=(44.0,))
+    leave_gan(configure, "model=dcgan")  # with pictures
     leave_rl(configure, "scale=laptop")
     run_theory(configure("theory", "tracking=none", "study=fig4"))
 
