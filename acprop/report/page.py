@@ -129,4 +129,5 @@ def _caption(name: str) -> str:
     head, _, rest = name.partition("_")
     head = re.sub(r"^(fig|table)", lambda match: f"{match[1].title()} ", head)
     head = "RL" if head == "rl" else head[:1].upper() + head[1:]
-    return ": ".join(filter(None, [head, rest.replace("_", " ").replace("four rooms", "four-rooms")]))
+    rest = rest.replace("_", " ").replace("four rooms", "four-rooms").replace("fid", "FID").replace("cldr", "CLDR")
+    return ": ".join(filter(None, [head, rest]))

@@ -124,6 +124,19 @@ def test_feature_fid_is_never_fid(configure):
     assert "feature FID" in row.small
 
 
+def test_translation_in_small_and_at_the_papers_scale(configure):
+    leave(configure, "transformer", "dataset=cldr_ja_en", "scale=laptop", scores=(80.0, 90.0))
+    found = rows()
+    assert {name for name, row in found.items() if row.runs} == {
+        "table3/ted_ja_en/acprop", "table3/ted_ja_en/adabelief-best"
+    }  # fmt: skip
+    assert found["table3/ted_ja_en/acprop"].small.startswith("embedded JA-EN, laptop: 85.00 ± 7.07 (2)")
+    leave(configure, "transformer", "dataset=iwslt14_de_en", "scale=paper", scores=(35.3, 35.35, 35.4))
+    found = rows()
+    assert found["table3/iwslt14_de_en/acprop"].verdict == rules.REPRODUCED
+    assert found["table5/iwslt14_de_en-transformer_iwslt/acprop"].verdict == rules.REPRODUCED
+
+
 def test_settings_do_not_mix_and_only_the_published_ones_stand_beside_the_paper(configure):
     leave(configure, "cifar", *PAPER, "model=vgg11", "optimizer.lr=0.01", scores=(91.2, 91.3, 91.2, 91.3))
     assert rows()["fig6/vgg11/acprop"].verdict == rules.NOT_RUN

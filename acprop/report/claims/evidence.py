@@ -115,10 +115,11 @@ class Evidence:
 
 
 def _reports(record: Record, part: str) -> bool:
-    """Whether a run is of the figure in question (most tasks have but one, and say nothing), and of the test set, not
-    of what was held out to choose by."""
+    """Whether a run is of the figure in question (most tasks have but one, and say nothing), and tells of the test
+    set, not of images that were held out to choose by."""
     figure = FIGURES.get(part, part)
-    return record.config.get("figure", figure) == figure and not record.config.get("held_out")
+    chooses = record.summary["task"] in ("cifar", "imagenet") and record.config.get("held_out")
+    return record.config.get("figure", figure) == figure and not chooses
 
 
 def _counts(scale: str) -> bool:
