@@ -66,18 +66,7 @@ def ranking(
     """Is `subject` better than every rival?"""
     measure, names = rules.METRICS[metric], [subject, *rivals]
     full, small = evidence.studies(task, dataset, model, part, names)
-    told = "; ".join(f"{study.where} {_order(study, measure, subject)}" for study in small)
-    published = _published_order(part, task, dataset, model, measure)
-    records = [record for study in small for record in study.records]
-    if full is None:
-        verdict = rules.SMALL_SCALE if small else rules.NOT_RUN
-        scale, data = (small[0].scale, small[0].dataset) if small else ("", "")
-        return Outcome(verdict, small=told, published=published, records=records, scale=scale, data=data)
-    values = {name: [_worth(record, measure) for record in full.cells.get(name, [])] for name in names}
-    outcome = _judge(values, subject, measure.largest)
-    return Outcome(
-        **outcome, small=told, published=published, scale=full.scale, data=dataset, records=full.records + records
-    )
+    return _ranked(full, small, names, measure, _published_order(part, task, dataset, model, measure))
 
 
 def against_lrs(
@@ -85,34 +74,19 @@ def against_lrs(
     rival: str, lrs: Sequence[float],
 ) -> Outcome:  # fmt: skip
     """Is `subject` at its one learning rate better than `rival` at each of many?"""
-    measure = rules.METRICS[metric]
+    wanted = {subject: (subject, lr), **{f"{rival} lr {rate:g}": (rival, rate) for rate in lrs}}
 
-    def values(records: list[Record]) -> dict[str, list[float]]:
-        wanted = {subject: (subject, lr), **{f"{rival} lr {rate:g}": (rival, rate) for rate in lrs}}
-        found = {
-            name: one_setting(
-                [r for r in records if (r.summary["optimizer"], r.config["optimizer"]["lr"]) == key], published=False
-            )
-            for name, key in wanted.items()
-        }
-        used.extend(record for group in found.values() for record in group)
-        return {name: [_worth(record, measure) for record in group] for name, group in found.items()}
+    def study(data: str, scale: str, records: list[Record]) -> Study | None:
+        cells = {}
+        for name, key in wanted.items():
+            own = [r for r in records if (r.summary["optimizer"], r.config["optimizer"]["lr"]) == key]
+            if kept := one_setting(own, published=False):
+                cells[name] = kept
+        return Study(data, scale, cells) if subject in cells and len(cells) > 1 else None  # else nothing to compare
 
-    used: list[Record] = []
     full, small = evidence.groups(task, dataset, model, part)
-    everywhere = {key: values(records) for key, records in small.items()}
-    # without both sides there is nothing to tell
-    several = {key: found for key, found in everywhere.items() if found[subject] and sum(map(bool, found.values())) > 1}
-    told = "; ".join(
-        f"{DATASETS.get(data, data)}, {scale} {_order_told(found, measure, subject)}"
-        for (data, scale), found in several.items()
-    )
-    if not several:
-        used.clear()
-    found = values(full)
-    if found[subject] and sum(map(bool, found.values())) > 1:
-        return Outcome(**_judge(found, subject, measure.largest), small=told, scale="paper", data=dataset, records=used)
-    return Outcome(rules.SMALL_SCALE if told else rules.NOT_RUN, small=told, records=used if told else [])
+    several = [found for (data, scale), records in small.items() if (found := study(data, scale, records))]
+    return _ranked(study(dataset, "paper", full), several, list(wanted), rules.METRICS[metric])
 
 
 def settings(
@@ -173,31 +147,41 @@ def _worth(record: Record, metric: rules.Metric) -> float:
     return float("-inf") if metric.largest else float("inf")
 
 
-def _judge(values: dict[str, list[float]], subject: str, largest: bool) -> dict[str, Any]:
-    rivals = {name: found for name, found in values.items() if name != subject}
-    comparisons = rules.compare(values[subject], rivals, largest)
+def _ranked(
+    full: Study | None, small: list[Study], names: Sequence[str], metric: rules.Metric, published: str = ""
+) -> Outcome:
+    """Whether the first of `names` is better than the others: judged in `full`, told in words of each of `small`."""
+    subject, *rivals = names
+    told = "; ".join(f"{study.where} {_order_told(_values(study, metric), metric, subject)}" for study in small)
+    records = [record for study in small for record in study.records]
+    if full is None:
+        verdict = rules.SMALL_SCALE if small else rules.NOT_RUN
+        scale, data = (small[0].scale, small[0].dataset) if small else ("", "")
+        return Outcome(verdict, small=told, published=published, records=records, scale=scale, data=data)
+    values = _values(full, metric)
+    ours = values.get(subject, [])
+    comparisons = rules.compare(ours, {name: values.get(name, []) for name in rivals}, metric.largest)
     known = {name: comparison for name, comparison in comparisons.items() if comparison}
-    told = [f"{_label(name)} {p:.2f} [{low:.2f}, {high:.2f}]" for name, (p, low, high) in known.items()]
-    if missing := [f"{_label(name)} (n = {len(values[name])})" for name in comparisons if name not in known]:
-        told.append(f"not compared, below five runs: {', '.join(missing)}")
-    weakest = min(known.values(), default=(None, None, None))
-    head = f"P({_label(subject)} better, n = {len(values[subject])}): " if known else ""
-    return {
-        "verdict": rules.of_best(comparisons), "ours": head + "; ".join(told), "n": len(values[subject]),
-        **dict(zip(("value", "low", "high"), weakest, strict=True)),
-    }  # fmt: skip
+    each = [f"{_label(name)} {p:.2f} [{low:.2f}, {high:.2f}]" for name, (p, low, high) in known.items()]
+    if missing := [f"{_label(name)} (n = {len(values.get(name, []))})" for name in rivals if name not in known]:
+        each.append(f"not compared, below five runs: {', '.join(missing)}")
+    head = f"P({_label(subject)} better, n = {len(ours)}): " if known else ""
+    weakest = dict(zip(("value", "low", "high"), min(known.values(), default=(None, None, None)), strict=True))
+    return Outcome(
+        rules.of_best(comparisons), head + "; ".join(each), told, published, n=len(ours), scale=full.scale,
+        data=full.dataset, records=full.records + records, **weakest,
+    )  # fmt: skip
 
 
-def _order(study: Study, metric: rules.Metric, subject: str) -> str:
-    values = {name: [_worth(record, metric) for record in records] for name, records in study.cells.items()}
-    return _order_told(values, metric, subject)
+def _values(study: Study, metric: rules.Metric) -> dict[str, list[float]]:
+    return {name: [_worth(record, metric) for record in records] for name, records in study.cells.items()}
 
 
 def _order_told(values: dict[str, list[float]], metric: rules.Metric, subject: str) -> str:
     """`(n = 3): AdaBelief 89.6 > ACProp 89.6 > Adam 86.1`: the order of the means."""
-    means = {name: fmean(found) for name, found in values.items() if found}
+    means = {name: fmean(found) for name, found in values.items()}
     ranked = sorted(means, key=lambda name: (-means[name] if metric.largest else means[name], name))
-    counts = sorted({len(found) for found in values.values() if found})
+    counts = sorted({len(found) for found in values.values()})
     n = f"{counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else "")
     place = f"{_label(subject)} is {ranked.index(subject) + 1} of {len(ranked)}" if subject in means else (
         f"{_label(subject)} not run"
