@@ -3,10 +3,10 @@
     python scripts/plan.py
     python scripts/plan.py --gpu H100 --tflops 495 --utilisation cnn=0.08 imagenet=0.3 gan=0.05 translation=0.15
 
-Runs, samples and networks are read from conf/; operations of a sample, forward and backward, are counted by torch's
-FlopCounterMode on those networks (convolutions and matrix products, a multiplication and an addition as two); checkpoint
+Runs, samples and networks are read from conf/. Operations of a sample, forward and backward, are counted by torch's
+FlopCounterMode on those networks: convolutions and matrix products, a multiplication and an addition as two. Checkpoint
 sizes are counted from parameters and optimizer state. What a GPU makes of it is assumed: --tflops and --utilisation.
-RL and theory run on CPUs: their seconds were measured (results/tables).
+RL and theory run on CPUs: their seconds were measured.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def size_in_bytes(nets: Iterable[nn.Module], optimizers: Iterable[str]) -> float
 def state_bytes(optimizer: str) -> float:
     """That an optimizer keeps for one parameter, counted on a tensor of 1000."""
     p = torch.zeros(1000, requires_grad=True)
-    one = build("optimizer", config("cifar", f"optimizer={optimizer}", "tuned=none").optimizer, [p])
+    momentum = ["optimizer.momentum=0.9"] if optimizer == "sgd" else []
+    one = build("optimizer", config("cifar", f"optimizer={optimizer}", "tuned=none", *momentum).optimizer, [p])
     p.sum().backward()
     one.step()
     tensors = [value for value in one.state[p].values() if isinstance(value, torch.Tensor) and value.numel() >= 1000]
@@ -141,7 +142,7 @@ def cifar(name: str, model: str, runs: int, optimizers: Iterable[str], share: fl
 
 def sweep(name: str, title: str) -> list[Group]:
     """One of conf/sweep: what it tunes by if it does, else what it reports."""
-    spec: Any = OmegaConf.load(CONF / "sweep" / f"{name}.yaml").sweep  # type: ignore[union-attr]
+    spec: Any = OmegaConf.load(CONF / "sweep" / f"{name}.yaml").sweep
     cell = dict(word.split("=") for word in spec.cells.split())
     how = dict(word.split("=") for word in (spec.tuning or spec.report).split())
     optimizers = []  # one entry a setting
@@ -188,7 +189,7 @@ def gan(model: str, seeds: int) -> Group:
 
 @cache
 def inception_flops() -> float:
-    """Of one image seen by FID's network: torchvision's Inception-V3 at 299 x 299, which pytorch-fid varies slightly."""
+    """Of one image seen by FID's network: torchvision's Inception-V3 at 299 x 299, close to pytorch-fid's."""
     from torchvision.models import inception_v3
 
     with FakeTensorMode(), torch.no_grad():
@@ -231,9 +232,7 @@ def transformer(cfg: DictConfig) -> nn.Module:
     corpus: Any = SimpleNamespace(folder=Path("."), source="de", target="en")
     words = training_options(cfg, corpus, Path("."), 0, cpu=True)
     at = words.index("--optimizer")
-    del words[
-        at : at + 4
-    ]  # the suite's optimizer comes with a plugin that ends its process, and counts for nothing here
+    del words[at : at + 4]  # the suite's own, from a plugin that ends its process; it counts for nothing here
     arguments = options.parse_args_and_arch(options.get_training_parser(), input_args=words)
     dictionaries = [Dictionary() for _ in VOCABULARY]
     for dictionary, size in zip(dictionaries, VOCABULARY, strict=True):
@@ -317,13 +316,9 @@ def main(arguments: list[str]) -> None:
             parser.error(f"--utilisation {word}: FAMILY is one of {', '.join(utilisation)}, SHARE between 0 and 1")
         utilisation[family] = float(share)
     assumed = ", ".join(f"{family} {share:.0%}" for family, share in utilisation.items())
-    print(
-        f"Assumed: {given.gpu}, peak {given.tflops:g} TFLOP/s, of which {assumed}; {given.seeds} seeds. A sample is an"
-    )
-    print(
-        f"image, in Table 4 a generator step, in Table 3 a pair of sentences of {TOKENS} tokens. The hours on one GPU are"
-    )
-    print("the GPU-hours.\n")
+    print(f"Assumed: {given.gpu}, peak {given.tflops:g} TFLOP/s, of which {assumed}; {given.seeds} seeds.")
+    print("A sample is an image, in Table 4 a generator step, in Table 3 a pair of sentences of")
+    print(f"{TOKENS} tokens. The hours on one GPU are the GPU-hours.\n")
     print(table(groups(given.seeds), Hardware(given.tflops, utilisation)) + "\n")
     print(cpu_table())
 
