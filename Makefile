@@ -15,7 +15,7 @@ optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
 .PHONY: help setup quick cnn-quick sweep theory test lint tables figures rl rl-quick rl-sweep gan-quick \
-    transformer-quick iwslt14-transformer
+    transformer-quick iwslt14-transformer imagenet-smoke
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -89,6 +89,12 @@ transformer-quick: .venv/.ready ## Table 3 on embedded German-English: 5 optimiz
 iwslt14-transformer: .venv/.ready ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
 	$(RUN) -m experiments.transformer -m dataset=iwslt14_de_en seed=$(SEEDS) scale=$(SCALE) \
 	    optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
+
+JPEGS := $(or $(ACPROP_DATA),data)/generated_jpegs
+imagenet-smoke: .venv/.ready ## Table 2's runner on generated JPEG files, 2 processes
+	$(RUN) scripts/make_jpegs.py $(JPEGS)
+	.venv/bin/torchrun --standalone --nproc-per-node=2 -m experiments.imagenet dataset=image_folder \
+	    dataset.path=$(JPEGS) scale=smoke $(ARGS)
 
 tables: .venv/.ready ## rebuild every table from the records under runs/
 	$(RUN) -m acprop.report tables

@@ -58,10 +58,12 @@ class Images(ABC):
         channels, num_classes: of the images.
         published: whether the files are the published ones.
         train_size, test_size: images.
+        unreadable: paths of files that turned out to be no images, so far.
     """
 
     num_classes: int
     published: bool
+    unreadable: set[str] = set()  # noqa: RUF012 - of a set in memory: none
     channels: int
     train_size: int
     test_size: int

@@ -79,6 +79,7 @@ def train(cfg: DictConfig) -> float | None:
             test_loss, test_top1, test_top5 = evaluate(network, data, cfg.precision, layout, run.device, **ranks)
             run.log("train", loss=train_loss, top1=train_top1, top5=train_top5)
             run.log(split, loss=test_loss, top1=test_top1, top5=test_top5)
+            run.describe(unreadable_images=len(set().union(*distributed.gather(data.unreadable))))
             totals.zero_()
             schedule.step()
             if run.leader:

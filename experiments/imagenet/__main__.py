@@ -1,0 +1,21 @@
+"""Table 2: ResNet-18 on ImageNet, or on any folder of images. `python -m experiments.imagenet --help`"""
+
+from omegaconf import DictConfig
+
+from acprop.runs.launch import launch
+
+
+def run(cfg: DictConfig) -> float | None:
+    from experiments.supervised import train  # torch loads only when something runs
+
+    return train(cfg)
+
+
+def report() -> None:
+    from acprop.report.imagenet import write_all
+
+    write_all()
+
+
+if __name__ == "__main__":
+    launch("imagenet", run, report)
