@@ -42,7 +42,6 @@ from acprop.runs.launch import CONF, build
 
 GPUS = (1, 8, 64)
 CIFAR, IMAGENET = (50_000, 10_000), (1_281_167, 50_000)  # images: training, test
-EPOCHS_IMAGENET = 90
 PAIRS = (160_239, 7_283, 6_750)  # IWSLT14 DE-EN, training, validation, test; assumed for the other pairs too
 TOKENS, VOCABULARY = 25, (8_848, 6_632)  # BPE tokens of a sentence, assumed, and of both dictionaries
 RL_CPU_S, THEORY_CPU_S = 12.8, 260.0  # measured: 16,000 steps of DQN on one core; `make theory`
@@ -155,15 +154,14 @@ def sweep(name: str, title: str) -> list[Group]:
 
 
 def imagenet(seeds: int) -> Group:
-    from torchvision.models import resnet18
-
+    cfg = config("imagenet")
     with FakeTensorMode():
-        net = resnet18()
-        both, forward = classifier_flops(net, 224)
-    samples = EPOCHS_IMAGENET * IMAGENET[0]
+        net = build("model", cfg.model, num_classes=1000, in_channels=3)
+        both, forward = classifier_flops(net, cfg.image_size)
+    samples = cfg.epochs * IMAGENET[0]
     return Group(
         "Table 2: ResNet-18", "imagenet", len(TABLE2) * seeds, samples, both * samples,
-        forward * EPOCHS_IMAGENET * IMAGENET[1], size_in_bytes([net], TABLE2) + RECORD,
+        forward * cfg.epochs * IMAGENET[1], size_in_bytes([net], TABLE2) + RECORD,
     )  # fmt: skip
 
 
