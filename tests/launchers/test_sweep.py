@@ -39,6 +39,7 @@ def found():
     return {record.config["schedule"]["_target_"]: record for record in load_records("cifar")}
 
 
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/\w+' is validated against")  # pytest forgets launch.py's own
 def test_there_are_four_and_they_stand_before_the_plugins_own(configure):
     assert LAUNCHERS == ["joblib", "ray", "submitit_local", "submitit_slurm"]
     for launcher in LAUNCHERS:
