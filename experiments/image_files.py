@@ -140,10 +140,11 @@ class Files(Dataset[tuple[Tensor, int]]):
 # -- the sets ----------------------------------------------------------------------------------------------------------
 
 
-def image_folder(path: str, size: int, resize: int) -> ImageFiles:
+def image_folder(path: str | None, size: int, resize: int) -> ImageFiles:
     """Any folder with `train` and `val` (or `test`), a folder a class in each; or with class folders alone, of which a
     tenth of the images is then the test set."""
-    root = Path(path).expanduser()
+    require(path is not None, "dataset.path", path, "name the folder that holds train/CLASS/*.jpg and val/CLASS/*.jpg")
+    root = Path(str(path)).expanduser()
     if not root.is_dir():
         raise UsageError(
             f"dataset.path={path}: there is no such folder; it must hold train/CLASS/*.jpg and val/CLASS/*.jpg"

@@ -39,12 +39,18 @@ def available_cores() -> int:
     """Cores of this process: what a launcher or the user gave it in OMP_NUM_THREADS, else all that it may run on."""
     if given := os.environ.get("OMP_NUM_THREADS"):
         return int(given)
+    return _cores_of_this_machine()
+
+
+def _cores_of_this_machine() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cores_of_this_process() -> int:
-    """Its share, where torchrun started several on this machine."""
-    return max(1, available_cores() // (int(os.environ["LOCAL_WORLD_SIZE"]) if distributed.launched() else 1))
+    """Its share, where torchrun started several on this machine. (torchrun then also sets OMP_NUM_THREADS, to 1.)"""
+    if distributed.launched():
+        return max(1, _cores_of_this_machine() // int(os.environ["LOCAL_WORLD_SIZE"]))
+    return available_cores()
 
 
 def seed_everything(seed: int) -> None:

@@ -15,6 +15,7 @@ import fcntl
 import io
 import json
 import math
+import os
 import shutil
 import signal
 import threading
@@ -36,6 +37,7 @@ from acprop.runs.telemetry import Telemetry
 from acprop.runs.tracking import Tracker, choose_mode
 
 T = TypeVar("T")
+GRACE_S = 15  # between SIGTERM and giving up a group that does not move; torchrun kills after 30
 
 
 class Interrupted(SystemExit):
@@ -214,10 +216,10 @@ class Run:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def register(self, **objects: Any) -> None:
-        """Names what a checkpoint holds: objects with `state_dict`, or tensors that are changed in place. If the run
-        was interrupted they get their state back, and the generators theirs, so call it once, last before the loop.
-        With no objects, the position alone is kept: for a loop whose state another process holds. SIGTERM then ends
-        the run at once, at the last position saved."""
+        """Names what a checkpoint holds: objects with `state_dict`, the same on every rank, or tensors that are changed
+        in place, of which each rank has its part of a sum. If the run was interrupted they get their state back, and
+        the generators theirs, so call it once, last before the loop. With no objects, the position alone is kept: for a
+        loop whose state another process holds. SIGTERM then ends the run at once, at the last position saved."""
         self._registered = objects
         if every := self.config.get("telemetry"):
             for name, item in objects.items():
@@ -229,7 +231,10 @@ class Run:
             return
         for name, item in objects.items():
             state = self._saved["objects"][name]
-            item.copy_(state) if isinstance(item, torch.Tensor) else item.load_state_dict(state)
+            if not isinstance(item, torch.Tensor):
+                item.load_state_dict(state)
+            else:
+                item.copy_(state) if self.leader else item.zero_()
         generators = self._saved["rng"]
         if distributed.rank() < len(generators):
             checkpoint.set_rng_state(generators[distributed.rank()])
@@ -366,7 +371,28 @@ class Run:
     def _listen(self) -> Any:
         if threading.current_thread() is not threading.main_thread():
             return None  # only the main thread may; a launcher's worker thread is stopped by its process
+        if self.leader and distributed.world_size() > 1:
+            self._watch_for_sigterm()
         return signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _watch_for_sigterm(self) -> None:
+        """Ends a process that SIGTERM does not reach: Python's handler waits for the main thread, and that may wait, in
+        C++, for another process of the group that is gone."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+        def watch() -> None:
+            while os.read(reader, 1)[0] != signal.SIGTERM:
+                pass
+            time.sleep(GRACE_S)
+            if self.summary["status"] == "running":
+                self._write_summary(
+                    "interrupted", error=f"SIGTERM, and no step ended in {GRACE_S} s: a process is lost"
+                )
+                os._exit(128 + signal.SIGTERM)
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         if not self._registered:
@@ -385,13 +411,15 @@ class Run:
         if self._registered is None:
             return
         generators = distributed.gather(checkpoint.rng_state())
+        sums = {
+            name: distributed.add_up(item.clone())
+            for name, item in self._registered.items()
+            if isinstance(item, torch.Tensor)
+        }
         self._last_save = time.monotonic()
         if not self.leader:
             return
-        objects = {
-            name: item if isinstance(item, torch.Tensor) else item.state_dict()
-            for name, item in self._registered.items()
-        }
+        objects = {name: sums[name] if name in sums else item.state_dict() for name, item in self._registered.items()}
         state = {
             "objects": objects,
             "rng": generators,

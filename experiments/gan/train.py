@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from acprop.runs import Diverged, Run, require, require_one_of
+from acprop.runs import Diverged, Run, distributed, require, require_one_of
 from acprop.runs.environment import pick_device
 from acprop.runs.launch import build
 from experiments.data import ImageData, generator
@@ -86,6 +86,7 @@ def train(cfg: DictConfig) -> None:
 
 
 def check(cfg: DictConfig) -> None:
+    distributed.refuse(cfg.task)
     for name in ("steps", "batch_size", "fid_count", "fid_every", "fid_batch_size"):
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
     require(cfg.steps % cfg.fid_every == 0, "steps", cfg.steps, f"a multiple of fid_every={cfg.fid_every}")
