@@ -6,6 +6,7 @@ SCALE     ?= paper
 ARGS      ?=
 LAUNCHER  ?= joblib
 RUN       := .venv/bin/python
+RESULTS   := $(or $(ACPROP_RESULTS),results)
 FIG6      := sgd,adam,radam,adamw,adashift,adabelief,acprop
 FIG9      := sgd,adam,radam,rmsprop,adashift,adabelief,acprop
 TABLE3    := adam,radam,adashift,adabelief,acprop
@@ -14,12 +15,12 @@ TABLE4    := adam,radam,adashift,adabelief,acprop
 optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
-.PHONY: help setup quick cnn-quick sweep theory test lint tables figures rl rl-quick rl-sweep gan-quick \
-    transformer-quick iwslt14-transformer imagenet-smoke
+.PHONY: help setup quick cnn-quick sweep theory test lint tables figures claims page report reproduce imagenet \
+    rl rl-quick rl-sweep gan-quick transformer-quick iwslt14-transformer imagenet-smoke
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9{},-]+:.*## / {printf "  make %-40s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_{},-]+:.*## / {printf "  make %-40s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  for cells: OPTIMIZER=$(FIG6) or all, SEEDS=0,1,2, SCALE=paper|laptop|smoke, ARGS='any Hydra override'"
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -29,7 +30,24 @@ help: ## list the targets
 
 setup: .venv/.ready ## create .venv with the tested versions
 
-quick: cnn-quick gan-quick ## what runs on embedded data in minutes on 2 cores
+quick: cnn-quick gan-quick rl-quick transformer-quick theory ## every task on embedded data, and the theory: half an hour on 2 cores
+	@$(MAKE) --no-print-directory report
+
+report: .venv/.ready ## rebuild all of results/ from the records under runs/, and print the ledger's summary
+	$(RUN) -m acprop.report
+	@sed '/^## /,$$d' $(RESULTS)/claims.md
+	@echo "The page: $(RESULTS)/report.html"
+
+# Group by group; one that fails does not stop the others, and the exit code tells of it. The same command again goes on.
+PAPER := theory rl cifar10-vgg11 cifar10-resnet34 cifar10-densenet121 sweep-fig7 sweep-fig5cd imagenet \
+    iwslt14-transformer iwslt15_en_vi-transformer ted_ja_en-transformer ted_ro_en-transformer \
+    cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan avagrad-cifar avagrad-transformer avagrad-gan
+FIVE := 0,1,2,3,4
+reproduce: .venv/.ready ## the whole paper, its time estimated first; resumable; ARGS='hydra/launcher=submitit_slurm'
+	$(RUN) scripts/plan.py
+	@$(MAKE) -k --no-print-directory $(PAPER) OPTIMIZER=all SCALE=paper \
+	    SEEDS=$(if $(filter file,$(origin SEEDS)),$(FIVE),$(SEEDS)); status=$$?; \
+	    $(MAKE) --no-print-directory report && exit $$status
 
 cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
 	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
@@ -44,11 +62,26 @@ gan-quick: .venv/.ready ## Table 4 on embedded digits: 5 optimizers x 4 GANs, mi
 cifar10-vgg11: ## one cell of Fig 6
 cifar10-resnet34: ## one cell of Fig 6
 cifar10-densenet121: ## one cell of Fig 6
-cifar10-%: .venv/.ready
-	$(RUN) -m experiments.cifar -m dataset=cifar10 model=$* optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+cifar10-wrn28_10: ## one cell of Table 5; no settings are published, so with ARGS=tuned=none
+cifar100-wrn28_10: ## one cell of Table 5, likewise
+cifar10-% cifar100-%: .venv/.ready
+	$(RUN) -m experiments.cifar -m dataset=$(firstword $(subst -, ,$@)) model=$* optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
 sweep: .venv/.ready ## NAME=fashion_mnist, cifar10, fig7 or fig5cd: conf/sweep/NAME.yaml, tuned on held-out images
 	$(RUN) -m experiments.cifar -m +sweep=$(NAME) hydra/launcher=$(LAUNCHER) $(ARGS)
+
+sweep-%: .venv/.ready
+	$(RUN) -m experiments.cifar -m +sweep=$* hydra/launcher=$(LAUNCHER) $(ARGS)
+
+# Table 5's cells that no other table has; no settings are published
+avagrad-cifar: CELLS := dataset=cifar10,cifar100 model=wrn28_10 optimizer=avagrad,acprop
+avagrad-transformer: CELLS := dataset=iwslt14_de_en,ted_ro_en optimizer=avagrad
+avagrad-gan: CELLS := dataset=cifar10 model=dcgan,sngan optimizer=avagrad
+avagrad-%: .venv/.ready
+	$(RUN) -m experiments.$* -m $(CELLS) tuned=none seed=$(SEEDS) scale=$(SCALE) $(ARGS)
+
+imagenet: .venv/.ready ## one cell of Table 2, a process each; for several GPUs a run, torchrun (docs/scale.md)
+	$(RUN) -m experiments.imagenet -m dataset=imagenet optimizer=$(optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)
@@ -86,9 +119,13 @@ transformer-quick: .venv/.ready ## Table 3 on embedded German-English: 5 optimiz
 	    optimizer=$(TABLE3) seed=$(SEEDS) $(ARGS)
 	@cat results/tables/table3_cldr_laptop.md results/tables/table3_cldr_laptop_samples.md
 
-iwslt14-transformer: .venv/.ready ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
-	$(RUN) -m experiments.transformer -m dataset=iwslt14_de_en seed=$(SEEDS) scale=$(SCALE) \
-	    optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
+iwslt14-transformer: ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
+iwslt15_en_vi-transformer: ## one cell of Table 3, from an archive that you place
+ted_ja_en-transformer: ## one cell of Table 3, likewise
+ted_ro_en-transformer: ## one cell of Table 3, likewise
+iwslt14-transformer iwslt15_en_vi-transformer ted_ja_en-transformer ted_ro_en-transformer: %-transformer: .venv/.ready
+	$(RUN) -m experiments.transformer -m dataset=$(if $(filter iwslt14,$*),iwslt14_de_en,$*) seed=$(SEEDS) \
+	    scale=$(SCALE) optimizer=$(if $(filter all,$(OPTIMIZER)),$(TABLE3),$(OPTIMIZER)) $(ARGS)
 
 JPEGS := $(or $(ACPROP_DATA),data)/generated_jpegs
 imagenet-smoke: .venv/.ready ## Table 2's runner on generated JPEG files, 2 processes
@@ -101,6 +138,12 @@ tables: .venv/.ready ## rebuild every table from the records under runs/
 
 figures: .venv/.ready ## rebuild every figure from the records under runs/
 	$(RUN) -m acprop.report figures
+
+claims: .venv/.ready ## rebuild the claim ledger, results/claims.md and .csv, from the records under runs/
+	$(RUN) -m acprop.report claims
+
+page: .venv/.ready ## rebuild results/report.html, and the tables and figures that it shows
+	$(RUN) -m acprop.report page
 
 test: .venv/.ready ## the whole test suite
 	$(RUN) -m pytest -n 2

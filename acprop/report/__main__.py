@@ -1,19 +1,28 @@
-"""`python -m acprop.report [tables] [figures]`: rebuilds what the records say; no word means both."""
+"""`python -m acprop.report [tables] [figures] [claims] [page]`: rebuilds what the records say; no word means all of it.
+The page rebuilds the tables and figures that it shows."""
 
 import sys
 
-from acprop.report import cnn, gan, imagenet, rl, theory, translation
+from acprop.report import claims, cnn, gan, imagenet, page, rl, theory, translation
 
 # each has write_all(tables, figures) -> paths written, without suffix
 TASKS = (cnn, imagenet, gan, rl, theory, translation)
+WORDS = ("tables", "figures", "claims", "page")
 
 
 def main(words: list[str]) -> int:
-    if unknown := set(words) - {"tables", "figures"}:
-        print(f"error: {' '.join(sorted(unknown))}: choose tables, figures or both", file=sys.stderr)
+    if unknown := set(words) - set(WORDS):
+        print(f"error: {' '.join(sorted(unknown))}: choose of {', '.join(WORDS)}", file=sys.stderr)
         return 2
-    wanted = {word: word in words or not words for word in ("tables", "figures")}
-    written = [path for task in TASKS for path in task.write_all(**wanted)]
+    wanted = {word: word in words or not words for word in WORDS}
+    tables, figures = (wanted[word] or wanted["page"] for word in ("tables", "figures"))
+    artefacts = [path for task in TASKS for path in task.write_all(tables, figures)] if tables or figures else []
+    written = list(artefacts)
+    rows = claims.ledger() if wanted["claims"] or wanted["page"] else []
+    if wanted["claims"]:
+        written += claims.write(rows)
+    if wanted["page"]:
+        written += page.write(rows, artefacts)
     print("\n".join(map(str, written)) if written else "no records yet: `make quick` makes some")
     return 0
 

@@ -53,9 +53,11 @@ def separate_winner(summaries: Sequence[Summary | None], largest: bool = True) -
     return intervals[0][2]
 
 
-def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
+def probability_of_improvement(
+    x: Sequence[float], y: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float, float] | None:
     """(P, low, high): the share of pairs of runs in which one of `x` exceeds one of `y`, ties counting half, and its
-    95 % bootstrap interval (percentile, 2000 resamples of both sides), which has no width where one side wins all.
+    bootstrap interval (percentile, 2000 resamples of both sides), which has no width where one side wins all.
     None below five runs a side: resampling them tells nothing.
 
     After Agarwal et al., Deep RL at the edge of the statistical precipice (2021), for a single task.
@@ -71,6 +73,6 @@ def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[
         return None
     sides = (np.array(x, float), np.array(y, float))
     interval = bootstrap(
-        sides, share, n_resamples=2000, vectorized=True, method="percentile", rng=0
+        sides, share, n_resamples=2000, vectorized=True, method="percentile", confidence_level=confidence, rng=0
     ).confidence_interval
     return float(share(*sides)), float(interval.low), float(interval.high)

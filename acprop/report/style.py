@@ -36,6 +36,8 @@ MODELS |= {"resnet18": "ResNet-18"}
 MODELS |= {"dcgan": "DCGAN", "rlgan": "RLGAN", "sngan": "SNGAN", "sagan": "SAGAN"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
 DATASETS |= {"imagenet": "ImageNet", "imagenette": "Imagenette"}
+DATASETS |= {"cldr_de_en": "embedded DE-EN", "cldr_vi_en": "embedded VI-EN", "cldr_ja_en": "embedded JA-EN"}
+DATASETS |= {"cldr_ro_en": "embedded RO-EN"}
 DATASETS |= {"four_rooms": "four-rooms", "cartpole": "CartPole", "pendulum": "Pendulum"}
 FONT: dict[Any, Any] = {
     "font.size": 8,

@@ -1,0 +1,185 @@
+"""The claim ledger: every published cell and every statement of the paper as one row with its verdict, from records."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acprop.report import PUBLISHED, results_root
+from acprop.report.claims import rules, statements, theory
+from acprop.report.claims.evidence import Evidence, folders
+from acprop.report.claims.published import cells
+from acprop.report.claims.statements import Outcome
+from acprop.report.style import DATASETS, MODELS, look
+from acprop.report.theory import published_maps
+from acprop.runs.record import write_atomically
+
+PARTS = {  # in the paper's order, theory first
+    "fig1": "Fig 1: convergence map of Eq.1",
+    "fig2": "Fig 2: trajectories on Eq.1",
+    "fig3": "Fig 3: convergence map of Eq.2",
+    "fig4": "Fig 4: second moments on Eq.2",
+    "rosenbrock": "Rosenbrock, on the project page",
+    "theorem": "Theorem: the rate",
+    "fig5": "Fig 5: denominators, training loss, learning rates",
+    "fig6": "Fig 6: CIFAR-10, test accuracy",
+    "fig7": "Fig 7: VGG-11 over hyper-parameters",
+    "fig8": "Fig 8",
+    "table2": "Table 2: ImageNet, ResNet-18",
+    "table3": "Table 3: translation, BLEU",
+    "table4": "Table 4: GANs on CIFAR-10, FID",
+    "table5": "Table 5: AvaGrad against ACProp",
+    "fig9": "Fig 9: DQN on four-rooms",
+}
+PROBLEMS = {"eq1": "fig1", "eq2": "fig3"}
+LANGUAGES = {"iwslt14_de_en": "DE-EN", "iwslt15_en_vi": "EN-VI", "ted_ja_en": "JA-EN", "ted_ro_en": "RO-EN"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim. Field by field what claims.csv shows; `runs` are folders under the root of the runs."""
+
+    id: str
+    part: str
+    claim: str
+    published: str
+    published_value: float | None
+    published_std: float | None
+    margin: float | None
+    source: str
+    run_by: str
+    command: str
+    verdict: str
+    ours: str
+    small: str
+    value: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    scale: str
+    data: str
+    runs: tuple[str, ...]
+
+
+def ledger() -> list[Row]:
+    """Every row, part by part."""
+    evidence = Evidence()
+    rows = [*_map_rows(evidence), *_cell_rows(evidence), *_statement_rows(evidence)]
+    assert len({row.id for row in rows}) == len(rows)
+    return sorted(rows, key=lambda row: list(PARTS).index(row.part))  # stable: within a part as they come
+
+
+def _row(outcome: Outcome, **fields: Any) -> Row:
+    told = dict(vars(outcome))
+    records = told.pop("records")
+    published = {"published_value": None, "published_std": None, "margin": None, "run_by": "authors", **fields}
+    return Row(**{**told, **published}, runs=folders(records))
+
+
+def _map_rows(evidence: Evidence) -> list[Row]:
+    """Two rows for each published panel: by the criterion that the paper states, by the one fitted to the picture."""
+    rows = []
+    for (problem, optimizer), panel in published_maps().items():
+        part, name = PROBLEMS[problem], look(optimizer).label
+        figure = f"{PARTS[part].split(':')[0]}, panel {name}"
+        for suffix, criterion, claim in (
+            ("", "stated", f"{figure}: the criterion that the paper states gives the published map"),
+            ("-fitted", "matching", f"{figure}: a criterion fitted to the picture afterwards gives the published map"),
+        ):
+            rows.append(
+                _row(
+                    theory.map_panel(evidence, part, problem, criterion, optimizer),
+                    id=f"{part}/{optimizer}{suffix}", part=part, claim=claim, command="make theory",
+                    source="authors' project page, picture read off cell by cell",
+                    published=f"{panel.sum()} of {panel.size} cells converge", published_value=0.0,
+                    margin=rules.CELLS * panel.size,
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _cell_rows(evidence: Evidence) -> list[Row]:
+    rows = []
+    for cell in cells():
+        metric = rules.METRICS[cell.metric]
+        best = " (best in literature)" if cell.own != cell.optimizer else ""
+        net = f"{MODELS.get(cell.model, cell.model)} on {DATASETS.get(cell.dataset, cell.dataset)}"
+        where = LANGUAGES.get(cell.dataset, net)
+        std = "" if cell.std is None else f" ± {cell.std:g}"
+        rows.append(
+            _row(
+                statements.value(evidence, cell),
+                id=cell.id, part=cell.part, claim=f"{where}, {look(cell.own).label}{best}: {metric.label}",
+                published=f"{cell.value:.2f}{std}" + (f" ({cell.beside})" if cell.beside else ""),
+                published_value=cell.value, published_std=cell.std, margin=metric.margin(cell.value),
+                source=cell.source, run_by=cell.run_by, command=cell.command,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _statement_rows(evidence: Evidence) -> list[Row]:
+    rows = []
+    for name, entry in yaml.safe_load((PUBLISHED / "statements.yaml").read_text()).items():
+        part, test = name.split("/")[0], entry["test"]
+        outcome = getattr(theory, test, None) or getattr(statements, test)
+        result: Outcome = outcome(evidence, part, **entry.get("with", {}))
+        rows.append(
+            _row(result, id=name, part=part, claim=entry["claim"], source=entry["source"], command=entry["command"],
+                 published=result.published or "in words")
+        )  # fmt: skip
+    return rows
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def write(rows: Sequence[Row]) -> list[Path]:
+    """claims.md and claims.csv; returns their path without suffix."""
+    path = results_root() / "claims"
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**vars(row), "runs": " ".join(row.runs)})
+    write_atomically(path.with_suffix(".csv"), buffer.getvalue())
+    sections = [_section(part, [row for row in rows if row.part == part]) for part in PARTS]
+    write_atomically(path.with_suffix(".md"), "\n\n".join([summary(rows), *sections]) + "\n")
+    return [path]
+
+
+def counts(rows: Sequence[Row]) -> dict[str, Counter[str]]:
+    """part -> verdict -> number of rows."""
+    return {part: Counter(row.verdict for row in rows if row.part == part) for part in PARTS}
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The verdicts counted, as Markdown; README shows it."""
+    total = Counter(row.verdict for row in rows)
+    told = ", ".join(f"{total[verdict]} {verdict}" for verdict in rules.VERDICTS)
+    lines = [
+        f"Of {len(rows)} claims: {told}. How a verdict is reached: docs/claims.md. Each claim with its published "
+        "number, ours and the command that tests it: results/claims.md; with its run folders: results/claims.csv.",
+        "",
+        "| claims about | " + " | ".join(rules.VERDICTS) + " |",
+        "|---|" + "---|" * len(rules.VERDICTS),
+    ]
+    for part, counter in counts(rows).items():
+        lines.append(f"| {PARTS[part]} | " + " | ".join(str(counter[v] or "") for v in rules.VERDICTS) + " |")
+    return "\n".join(lines)
+
+
+def _section(part: str, rows: Sequence[Row]) -> str:
+    header = ("id", "claim", "published", "ours", "in small, not comparable", "verdict", "tested by")
+    lines = [f"## {PARTS[part]}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    for row in rows:
+        published = f"{row.published}; {row.run_by}" if row.published_value is not None else row.published
+        cells = (row.id, row.claim, published, row.ours, row.small, f"**{row.verdict}**", f"`{row.command}`")
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines)

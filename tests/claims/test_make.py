@@ -1,0 +1,76 @@
+"""`make quick` and `make reproduce` call what they should, in order, and tell of failures."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make("target", ...) -> (finished process, what it would have called with this project's Python), with a Python
+    that notes its arguments and fails for those that contain $FAIL."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "claims.md").write_text("Of 1 claims: 1 reproduced.\n\n## Fig 1\n\nnot shown\n")
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.ready"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> calls\ncase "$*" in *$FAIL*) exit 1;; esac\n')
+    python.chmod(0o755)
+    tables = tmp_path / "results" / "tables"  # the quick targets show theirs
+    shutil.copytree(ROOT / "results" / "tables", tables)
+    (tables / "fig9_four_rooms_laptop.md").touch()
+
+    def run(*words, fail="nothing"):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("ACPROP_")}
+        done = subprocess.run(
+            ["make", "RUN=./python", *words], cwd=tmp_path, env={**environment, "FAIL": fail},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done, (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+def test_quick_runs_every_task_and_ends_with_the_summary_and_the_page(make):
+    done, calls = make("quick")
+    assert done.returncode == 0, done.stderr
+    for task in ("cifar", "gan", "rl", "transformer", "theory"):
+        assert any(f"experiments.{task}" in call for call in calls), task
+    assert not any("scale=paper" in call or "cifar10" in call for call in calls)
+    assert calls[-1] == "-m acprop.report"
+    assert done.stdout.endswith("Of 1 claims: 1 reproduced.\n\nThe page: results/report.html\n")
+
+
+def test_quick_stops_where_a_task_fails(make):
+    done, calls = make("quick", fail="experiments.gan")
+    assert done.returncode != 0
+    assert not any("acprop.report" in call for call in calls)
+
+
+def test_reproduce_plans_goes_on_after_a_failure_and_says_so_at_the_end(make):
+    done, calls = make("reproduce", "ARGS=hydra/launcher=submitit_slurm", fail="model=sngan")
+    assert done.returncode != 0
+    assert calls[0] == "scripts/plan.py"
+    assert calls[-1] == "-m acprop.report"
+    cells = calls[1:-1]
+    for part in (
+        "cifar -m dataset=cifar10 model=densenet121", "gan -m dataset=cifar10 model=sagan", "imagenet", "ted_ro_en",
+        "+sweep=fig7", "+sweep=fig5cd", "model=wrn28_10", "optimizer=avagrad", "experiments.rl", "study=map",
+    ):  # fmt: skip
+        assert any(part in call for call in cells), part
+    assert all("hydra/launcher=submitit_slurm" in call for call in cells), "the last word of the same name counts"
+    own_seeds = ("experiments.theory", "experiments.rl", "+sweep")
+    assert all("seed=0,1,2,3,4 " in call for call in cells if not any(name in call for name in own_seeds))
+    assert "1 reproduced" in done.stdout
+
+
+def test_reproduce_that_goes_well_ends_well_and_takes_other_seeds(make):
+    done, calls = make("reproduce", "SEEDS=7")
+    assert done.returncode == 0, done.stderr
+    assert any("model=vgg11" in call and "seed=7 " in call for call in calls)
