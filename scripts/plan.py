@@ -165,7 +165,9 @@ def imagenet(seeds: int) -> Group:
     )  # fmt: skip
 
 
-def gan(model: str, seeds: int) -> Group:
+@cache
+def gan_nets(model: str) -> tuple[tuple[nn.Module, nn.Module], int, float]:
+    """((generator, discriminator), operations of a generator step with its discriminator steps, of one picture)."""
     from experiments.gan.train import gan_step
 
     cfg = config("gan", "dataset=cifar10", f"model={model}", "tuned=none")
@@ -178,10 +180,17 @@ def gan(model: str, seeds: int) -> Group:
         step = flops(lambda: gan_step(game, g_optimizer, d_optimizer, reals, cfg.batch_size, "fp32", losses))
         with torch.no_grad():
             picture = flops(lambda: g(*game.noise(cfg.batch_size, torch.device("cpu")))) / cfg.batch_size
+    return (g, d), step, picture
+
+
+def gan(name: str, model: str, seeds: int, optimizers: tuple[str, ...]) -> Group:
+    cfg = config("gan", "dataset=cifar10", f"model={model}", "tuned=none")
+    nets, step, picture = gan_nets(model)
     looks = cfg.steps // cfg.fid_every
     return Group(
-        f"Table 4: {MODELS[model]}", "gan", len(TABLE4) * seeds, cfg.steps, step * cfg.steps,
-        looks * cfg.fid_count * (picture + inception_flops()), size_in_bytes([g, d], TABLE4) + RECORD + looks * PICTURE,
+        f"{name}: {MODELS[model]}", "gan", len(optimizers) * seeds, cfg.steps, step * cfg.steps,
+        looks * cfg.fid_count * (picture + inception_flops()),
+        size_in_bytes(nets, optimizers) + RECORD + looks * PICTURE,
     )  # fmt: skip
 
 
@@ -195,9 +204,10 @@ def inception_flops() -> float:
         return flops(lambda: net(torch.zeros(1, 3, 299, 299)))
 
 
-def translation(seeds: int) -> list[Group]:
-    cfg = config("transformer", "dataset=iwslt14_de_en", "tuned=none")
-    net = transformer(cfg)
+@cache
+def transformer_flops() -> tuple[nn.Module, int, int]:
+    """The network, and the operations of a sentence pair: forward and backward, forward alone."""
+    net = transformer(config("transformer", "dataset=iwslt14_de_en", "tuned=none"))
     source, target = (torch.full((1, TOKENS), 5) for _ in range(2))
 
     def forward() -> torch.Tensor:
@@ -206,17 +216,19 @@ def translation(seeds: int) -> list[Group]:
 
     both = flops(lambda: forward().backward())
     with torch.no_grad():
-        alone = flops(forward)
+        return net, both, flops(forward)
+
+
+def translation(name: str, pair: str, seeds: int, optimizers: tuple[str, ...]) -> Group:
+    cfg = config("transformer", "dataset=iwslt14_de_en", "tuned=none")
+    net, both, forward = transformer_flops()
     searched = cfg.epochs * PAIRS[1] + 2 * PAIRS[2]  # validation and two tests; each of a beam counted as a forward
     samples = cfg.epochs * PAIRS[0]
-    kept = (cfg.average_last + 2) * size_in_bytes([net], TABLE3)  # fairseq keeps the last ones and the best
-    return [
-        Group(
-            f"Table 3: {pair}", "translation", len(TABLE3) * seeds, samples, both * samples,
-            alone * cfg.beam * searched, kept + RECORD,
-        )
-        for pair in FAMILIES["iwslt"].values()
-    ]  # fmt: skip
+    kept = (cfg.average_last + 2) * size_in_bytes([net], optimizers)  # fairseq keeps the last ones and the best
+    return Group(
+        f"{name}: {pair}", "translation", len(optimizers) * seeds, samples, both * samples,
+        forward * cfg.beam * searched, kept + RECORD,
+    )  # fmt: skip
 
 
 def transformer(cfg: DictConfig) -> nn.Module:
@@ -240,20 +252,19 @@ def transformer(cfg: DictConfig) -> nn.Module:
     return ARCH_MODEL_REGISTRY[arguments.arch].build_model(arguments, task)
 
 
-def groups(seeds: int) -> list[Group]:
-    """All cells of the paper that a GPU computes."""
+def paper(seeds: int) -> list[Group]:
+    """All that `make reproduce` gives a GPU to compute."""
+    both, avagrad = ("avagrad", "acprop"), ("avagrad",)
     return [
         *(cifar("Fig 6", model, len(FIG6) * seeds, FIG6) for model in ("vgg11", "resnet34", "densenet121")),
-        *sweep("cifar10", "Fig 6, lr x eps grids"),
         *sweep("fig7", "Fig 7"),
         *sweep("fig5cd", "Fig 5c, d"),
         imagenet(seeds),
-        *translation(seeds),
-        *(gan(model, seeds) for model in ("dcgan", "rlgan", "sngan", "sagan")),
-        *(
-            cifar(f"Table 5, CIFAR-{classes}", "wrn28_10", 2 * seeds, ("avagrad", "acprop"), classes=classes)
-            for classes in (10, 100)
-        ),
+        *(translation("Table 3", pair, seeds, TABLE3) for pair in FAMILIES["iwslt"].values()),
+        *(gan("Table 4", model, seeds, TABLE4) for model in ("dcgan", "rlgan", "sngan", "sagan")),
+        *(cifar(f"Table 5, CIFAR-{n}", "wrn28_10", len(both) * seeds, both, classes=n) for n in (10, 100)),
+        *(translation("Table 5, AvaGrad", pair, seeds, avagrad) for pair in ("DE-EN", "RO-EN")),
+        *(gan("Table 5, AvaGrad", model, seeds, avagrad) for model in ("dcgan", "sngan")),
     ]
 
 
@@ -303,7 +314,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", default="A100", help="its name, for the caption")
     parser.add_argument("--tflops", type=float, default=156.0, help="its peak: A100, TF32, without sparsity")
-    parser.add_argument("--seeds", type=int, default=3, help="of every cell but those of the sweeps")
+    parser.add_argument("--seeds", type=int, default=5, help="of every cell but those of the sweeps")
     parser.add_argument("--utilisation", nargs="*", default=[], metavar="FAMILY=SHARE", help="of the peak, by family")
     given = parser.parse_args(arguments)
     logging.disable(logging.INFO)  # fairseq turns it on for everyone
@@ -317,7 +328,12 @@ def main(arguments: list[str]) -> None:
     print(f"Assumed: {given.gpu}, peak {given.tflops:g} TFLOP/s, of which {assumed}; {given.seeds} seeds.")
     print("A sample is an image, in Table 4 a generator step, in Table 3 a pair of sentences of")
     print(f"{TOKENS} tokens. The hours on one GPU are the GPU-hours.\n")
-    print(table(groups(given.seeds), Hardware(given.tflops, utilisation)) + "\n")
+    hardware = Hardware(given.tflops, utilisation)
+    print("`make reproduce` on GPUs:\n")
+    print(table(paper(given.seeds), hardware) + "\n")
+    print("`make sweep NAME=cifar10`, the tuning behind Fig 6, before the report of what it chose:\n")
+    print(table(sweep("cifar10", "lr x eps"), hardware) + "\n")
+    print("On CPUs:\n")
     print(cpu_table())
 
 

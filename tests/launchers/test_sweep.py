@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from acprop.runs import load_records
 from acprop.runs.launch import CONF
 from hydra_plugins.acprop_launcher import SubmititLauncher
+from scripts.make_jpegs import make
 from tests.conftest import ROOT
 
 SLURM = ROOT / "tests" / "launchers" / "slurm"
@@ -91,6 +92,17 @@ def test_what_fails_is_named_the_rest_kept_and_only_what_is_missing_runs_again(l
     after = found()
     assert {record.status for record in after.values()} == {"done"}
     assert after[FINE].summary == before[FINE].summary, "finished before, and not touched"
+
+
+@pytest.mark.slow
+def test_a_joblib_worker_starts_the_processes_that_read_images(command, tmp_path):
+    make(tmp_path / "jpegs", 4, 2)
+    done = command(
+        "-m", "experiments.imagenet", "-m", "hydra/launcher=joblib", "dataset=image_folder", "scale=smoke", "seed=0,1",
+        f"dataset.path={tmp_path / 'jpegs'}", "image_size=32", "resize=36", "epochs=1", "workers=1", "tracking=none",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [record.status for record in load_records("imagenet")] == ["done", "done"]
 
 
 @pytest.mark.slow
