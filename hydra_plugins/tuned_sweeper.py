@@ -37,7 +37,7 @@ class TunedSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
-        extra = [argument for argument in arguments if not argument.lstrip("+").startswith("sweep=")]
+        extra = [argument for argument in arguments if not argument.lstrip("+").startswith(("sweep=", "sweep."))]
         candidates: dict[str, list[Job]] = defaultdict(list)
         for cell in self.every(self.spec.cells):
             for grid in self.spec.grids:

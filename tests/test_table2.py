@@ -84,12 +84,11 @@ def test_the_published_table_is_whole():
 
 
 @pytest.mark.parametrize("optimizer", imagenet.TABLE2)
-def test_every_cell_has_a_source_and_reaches_its_optimizer(optimizer):
+def test_every_cell_has_a_source_and_reaches_its_optimizer(optimizer, configure):
     text = (CELLS / f"{optimizer}.yaml").read_text()
     assert "# Source: " in text
-    cell = yaml.safe_load(text)["optimizer"]
-    node = OmegaConf.merge(OmegaConf.load(CONF / "optimizer" / f"{optimizer}.yaml"), {})
-    OmegaConf.set_struct(node, True)
-    group = instantiate(OmegaConf.merge(node, cell), _convert_="all")([zeros(1, requires_grad=True)]).param_groups[0]
-    assert all(list(group[key]) == value if key == "betas" else group[key] == value for key, value in cell.items())
-    assert group["lr"] == (0.1 if optimizer == "sgd" else 1e-3)
+    cfg = configure("imagenet", f"optimizer={optimizer}", "scale=paper")
+    group = instantiate(cfg.optimizer, _convert_="all")([zeros(1, requires_grad=True)]).param_groups[0]
+    for key, value in yaml.safe_load(text)["optimizer"].items():
+        assert (list(group[key]) if key == "betas" else group[key]) == value
+    assert (cfg.epochs, cfg.batch_size, group["lr"]) == (90, 256, 0.1 if optimizer == "sgd" else 1e-3)

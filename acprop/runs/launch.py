@@ -4,6 +4,7 @@ Imports nothing heavy, so that `--help` answers at once.
 """
 
 import difflib
+import multiprocessing
 import os
 import re
 import sys
@@ -55,6 +56,9 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
         # Called in this process, or in a worker that may stand elsewhere and know nothing of this one's environment.
         os.chdir(here)
         os.environ.update(settings)
+        if multiprocessing.get_start_method(allow_none=True) == "loky":
+            # joblib's own, by which the processes of a torch loader do not start
+            multiprocessing.set_start_method(None, force=True)
         overrides = " ".join(HydraConfig.get().overrides.task)
         try:
             return run(cfg)

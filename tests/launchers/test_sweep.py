@@ -2,11 +2,15 @@
 
 import os
 import re
+import time
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 
 from acprop.runs import load_records
 from acprop.runs.launch import CONF
+from hydra_plugins.acprop_launcher import SubmititLauncher
+from scripts.make_jpegs import make
 from tests.conftest import ROOT
 
 SLURM = ROOT / "tests" / "launchers" / "slurm"
@@ -36,8 +40,34 @@ def found():
     return {record.config["schedule"]["_target_"]: record for record in load_records("cifar")}
 
 
-def test_there_are_four():
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/\w+' is validated against")  # pytest forgets launch.py's own
+def test_there_are_four_and_they_stand_before_the_plugins_own(configure):
     assert LAUNCHERS == ["joblib", "ray", "submitit_local", "submitit_slurm"]
+    for launcher in LAUNCHERS:
+        node = configure("cifar", f"hydra/launcher={launcher}").hydra.launcher
+        assert node._target_.startswith("hydra_plugins.acprop_launcher.")
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_no_more_jobs_at_a_time_than_there_are_cores_for(cpus, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(6))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # set again by the launcher, for its jobs
+    launcher = SubmititLauncher(cpus_per_task=cpus)
+    assert os.environ["OMP_NUM_THREADS"] == str(cpus)
+    running, most = set(), []
+
+    class Engine:
+        def launch(self, jobs, number):
+            running.add(number)
+            most.append(len(running))
+            time.sleep(0.02)
+            running.remove(number)
+            return [JobReturn(status=JobStatus.COMPLETED, _return_value=number)]
+
+    launcher.engine = Engine()
+    order = [result.return_value for result in launcher.launch([[f"seed={seed}"] for seed in range(20)], 5)]
+    assert order == list(range(5, 25))
+    assert max(most) == 6 // cpus
 
 
 @pytest.mark.slow
@@ -50,7 +80,7 @@ def test_what_fails_is_named_the_rest_kept_and_only_what_is_missing_runs_again(l
     assert f"schedule._target_={KILLED}: " in killed
     assert re.search(r"TerminatedWorkerError|WorkerCrashedError|UncompletedJobError", killed)
     assert f"schedule._target_={RAISES}: RuntimeError: a bug" in raised
-    assert "Warning" not in done.stderr
+    assert "validated against" not in done.stderr
     before = found()
     assert {name: record.status for name, record in before.items()} == {
         KILLED: "running", RAISES: "failed", FINE: "done",
@@ -62,6 +92,17 @@ def test_what_fails_is_named_the_rest_kept_and_only_what_is_missing_runs_again(l
     after = found()
     assert {record.status for record in after.values()} == {"done"}
     assert after[FINE].summary == before[FINE].summary, "finished before, and not touched"
+
+
+@pytest.mark.slow
+def test_a_joblib_worker_starts_the_processes_that_read_images(command, tmp_path):
+    make(tmp_path / "jpegs", 4, 2)
+    done = command(
+        "-m", "experiments.imagenet", "-m", "hydra/launcher=joblib", "dataset=image_folder", "scale=smoke", "seed=0,1",
+        f"dataset.path={tmp_path / 'jpegs'}", "image_size=32", "resize=36", "epochs=1", "workers=1", "tracking=none",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [record.status for record in load_records("imagenet")] == ["done", "done"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,85 @@
+"""The sweeper and the protocols in conf/sweep: what is chosen by, what is reported."""
+
+import csv
+
+import pytest
+import yaml
+
+from acprop.report import results_root
+from acprop.runs import load_records
+from acprop.runs.launch import CONF
+from experiments.data import digits
+
+SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+TINY = ("dataset=digits", "scale=smoke", "train_size=120", "tracking=none")
+
+
+@pytest.mark.slow
+def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command, tmp_path):
+    spec = (
+        "sweep.cells='model=vgg11'",
+        "sweep.grids=['optimizer=sgd optimizer.lr=1e-9,1e-8','optimizer=adam optimizer.lr=1e9,1e-3']",
+        "sweep.report='figure=fig6 seed=0,1'", "sweep.tuning='figure=tuning held_out=0.25 seed=100'",
+    )  # fmt: skip
+    done = command("-m", "experiments.cifar", "-m", "+sweep=fashion_mnist", *spec, *TINY, "batch_size=8")
+    assert done.returncode == 0, done.stderr
+    records = list(load_records("cifar"))
+    tuning = [r for r in records if r.config["figure"] == "tuning"]
+    final = [r for r in records if r.config["figure"] == "fig6"]
+    assert len(tuning) == 4
+    assert {(r.summary["train_size"], r.summary["test_size"]) for r in tuning} == {(90, 30)}
+    assert {r.summary["seed"] for r in tuning} == {100}
+    assert all(key.startswith(("train/", "validation/")) for r in tuning for key in r.summary["final"])
+    assert {(r.summary["train_size"], r.summary["test_size"]) for r in final} == {(120, 360)}
+    assert {(r.summary["optimizer"], r.summary["seed"]) for r in final} == {
+        (name, seed) for name in ("sgd", "adam") for seed in (0, 1)
+    }
+    rates = {r.summary["optimizer"]: r.config["optimizer"]["lr"] for r in final}
+    assert rates["adam"] == 1e-3, "the other diverged or stayed at chance"
+    with (results_root() / "tables" / "tuning_digits_smoke-train_size=120-batch_size=8.csv").open() as file:
+        chosen = {row["optimizer"]: float(row["lr"]) for row in csv.DictReader(file) if row["chosen"]}
+    assert chosen["adam"] == rates["adam"]
+
+    again = command("-m", "experiments.cifar", "-m", "+sweep=fashion_mnist", *spec, *TINY, "batch_size=8")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("already: ") == 8
+
+
+@pytest.mark.slow
+def test_a_figure_of_many_settings_reports_each(command):
+    done = command("-m", "experiments.cifar", "-m", "+sweep=fig5cd", "sweep.cells='model=vgg11'", *TINY)
+    assert done.returncode == 0, done.stderr
+    records = list(load_records("cifar"))
+    assert sorted((r.summary["optimizer"], r.config["optimizer"]["lr"]) for r in records) == [
+        ("acprop", 1e-3), *(("adashift", 10.0**-e) for e in (5, 4, 3, 2, 1)),
+    ]  # fmt: skip
+    stem = "fig5cd_digits_smoke-train_size=120"
+    assert (results_root() / "figures" / f"{stem}.png").stat().st_size > 1000
+    table = (results_root() / "tables" / f"{stem}.md").read_text()
+    assert table.count("| AdaShift (lr=") == 5
+    assert "fig6" not in " ".join(path.name for path in results_root().rglob("*"))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_protocol_composes(name, configure):
+    text = yaml.safe_load((CONF / "sweep" / f"{name}.yaml").read_text())["sweep"]
+    assert set(text) == {"cells", "grids", "tuning", "report"}
+    for grid in text["grids"]:
+        first = [part.split(",")[0] for part in f"{text['cells']} {grid} {text['report']}".split()]
+        cfg = configure("cifar", *first)
+        assert cfg.figure in ("fig6", "fig7", "fig5cd")
+        assert not cfg.held_out, "what is reported is the test set"
+
+
+def test_every_optimizer_of_the_study_gets_as_many_settings():
+    grids = yaml.safe_load((CONF / "sweep" / "fashion_mnist.yaml").read_text())["sweep"]["grids"]
+    assert {len(grid.partition("optimizer.lr=")[2].split(",")) for grid in grids} == {3}
+
+
+def test_held_out_images_are_none_that_train():
+    data = digits().first(200)
+    part = data.hold_out(0.1)
+    assert (part.train_size, part.test_size) == (180, 20)
+    known = {image.numpy().tobytes() for image in part.train_images}
+    assert not any(image.numpy().tobytes() in known for image in part.test_images)
+    assert (data.hold_out(0.1).test_labels == part.test_labels).all(), "the same always"
