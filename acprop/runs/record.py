@@ -56,7 +56,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
         self.file = path.open("ab")
-        self.file.truncate(keep_bytes)
+        self.file.truncate(min(keep_bytes, self.file.tell()))  # a file that was lost is not filled up with zeros
 
     def append(self, value: float, **fields: Any) -> None:
         line = {**fields, "value": finite_or_none(value)}
