@@ -17,8 +17,9 @@ def main(words: list[str]) -> int:
     wanted = {word: word in words or not words for word in WORDS}
     tables, figures = (wanted[word] or wanted["page"] for word in ("tables", "figures"))
     artefacts = [path for task in TASKS for path in task.write_all(tables, figures)] if tables or figures else []
+    rows = claims.ledger() if tables or wanted["claims"] else []
+    artefacts += claims.write_tables(rows) if tables else []
     written = list(artefacts)
-    rows = claims.ledger() if wanted["claims"] or wanted["page"] else []
     if wanted["claims"]:
         written += claims.write(rows)
     if wanted["page"]:

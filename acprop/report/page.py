@@ -69,7 +69,7 @@ def write(rows: Sequence[Row], artefacts: Sequence[Path]) -> list[Path]:
         by_part[row.part]["claims"].append((row, runs.groups(row.runs)))
     for path in sorted(artefacts):
         part = next((part for start, part in BELONGS.items() if path.name.startswith(start)), OTHER)
-        behind = runs.groups(runs.behind(path.name))
+        behind = runs.groups(runs.behind(path.name) or _behind_the_papers(path.name, rows, runs))
         if path in figures:
             by_part[part]["figures"].append(_figure(path, behind, limit))
         else:
@@ -84,6 +84,13 @@ def write(rows: Sequence[Row], artefacts: Sequence[Path]) -> list[Path]:
     path = results_root() / "report.html"
     write_atomically(path, text)
     return [path]
+
+
+def _behind_the_papers(name: str, rows: Sequence[Row], runs: Runs) -> list[str]:
+    """Folders of the runs that a table in the paper's layout shows: those at its scale."""
+    shown = [row for row in rows if f"{row.part}_paper" == name and row.published_value is not None and row.ours]
+    folders = ((folder, row) for row in shown for folder in row.runs)
+    return sorted({folder for folder, row in folders if runs.records[folder].summary["scale"] == row.scale})
 
 
 def _slug(text: str) -> str:
