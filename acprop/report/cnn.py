@@ -144,7 +144,8 @@ def _caption(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper)
         config = next((r.config for r in records if r.summary["model"] == model), None)
         if config:
             width = f", width {config['width']}" if "width" in config else ""
-            text = f"{config['epochs']} epochs, batch {config['batch_size']}{width}"
+            images = f", {config['train_size']:,} training images" if config["train_size"] else ""
+            text = f"{config['epochs']} epochs, batch {config['batch_size']}{width}{images}"
             budgets[f"{text}, {config['precision']}"].append(MODELS[model])
     told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
     data = DATASETS.get(dataset, dataset)
@@ -210,7 +211,9 @@ def _figure(study: Study, path: Path, dataset: str, scale: str, cells: Cells) ->
 def _curves(axis: Any, cells: dict[str, list[Record]], metric: str) -> None:
     """Mean over seeds and their range, an optimizer a line."""
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
 
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     tops: dict[str, float] = {}
     for label in sorted(cells, key=lambda label: order(label.split(" ")[0])):
         style = look(label.split(" ")[0])
