@@ -144,7 +144,7 @@ def _caption(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper)
         config = next((r.config for r in records if r.summary["model"] == model), None)
         if config:
             width = f", width {config['width']}" if "width" in config else ""
-            images = f", {config['train_size']:,} training images" if config["train_size"] else ""
+            images = f", {config['train_size']:,} training images" if config.get("train_size") else ""
             text = f"{config['epochs']} epochs, batch {config['batch_size']}{width}{images}"
             budgets[f"{text}, {config['precision']}"].append(MODELS[model])
     told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())

@@ -235,7 +235,7 @@ def test_kernel_is_part_of_the_package():
     import tomllib
 
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    assert settings == {"acprop": ["optim/*.cpp"]}
+    assert "optim/*.cpp" in settings["acprop"]
     assert (ROOT / "acprop" / "optim" / "fused.cpp").exists()
 
 
