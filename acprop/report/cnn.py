@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report.figures import legend_below, subplots
-from acprop.report.records import Cells, by_budget, by_cell, cell_text, file_name, provenance, row_label
+from acprop.report.figures import draw_runs, legend_below, subplots
+from acprop.report.records import (
+    Cells,
+    by_budget,
+    by_cell,
+    cell_text,
+    counts,
+    file_name,
+    labels_of,
+    models_of,
+    provenance,
+    row_label,
+    summary_fields,
+)  # fmt: skip
 from acprop.report.stats import separate_winner, summarize
 from acprop.report.style import DATASETS, MODELS, look, order
 from acprop.report.tables import write_table
@@ -93,11 +105,7 @@ def _values(study: Study, records: list[Record], metric: str, which: str) -> lis
 
 
 def _table(study: Study, path: Path, dataset: str, scale: str, cells: Cells) -> None:
-    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
-    labels = sorted(
-        {*study.optimizers, *(label for _, label in cells)} - _split_up(cells),
-        key=lambda label: order(label.split(" ")[0]),
-    )
+    models, labels = models_of(cells), labels_of(cells, study.optimizers)
     paper = study.published(dataset, scale)
     header = ["optimizer"]
     columns: list[list[str]] = []
@@ -131,12 +139,6 @@ def _reference(study: Study, paper: Paper, model: str, label: str, metric: str, 
     return paper.get((model, label), {}).get(which, "") if metric == next(iter(study.metrics)) else ""
 
 
-def _split_up(cells: Cells) -> set[str]:
-    """Plain names of optimizers that appear only as several settings: they need no empty row of their own."""
-    labels = {label for _, label in cells}
-    return {label.split(" ")[0] for label in labels if " " in label} - labels
-
-
 def _caption(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper) -> str:
     records = [record for group in cells.values() for record in group]
     budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
@@ -164,20 +166,11 @@ def _long(
         for label in labels:
             records = cells.get((model, label), [])
             row: dict[str, object] = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label}
-            row["seeds"] = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
-            row.update(
-                {
-                    status: sum(record.status == status for record in records)
-                    for status in (*FINISHED, "failed", "interrupted")
-                }
-            )
+            row |= counts(records)
             for metric, which in _shown(study):
                 first = metric == next(iter(study.metrics))
                 name = which if first else f"{metric}_{which}"
-                summary = summarize(_values(study, records, metric, which))
-                for field in ("mean", "std", "low", "high"):
-                    value = getattr(summary, field) if summary else None
-                    row[f"{name}_{field}"] = "" if value is None else round(value, 4)
+                row |= summary_fields(name, summarize(_values(study, records, metric, which)))
                 if first:
                     row[f"paper_{which}"] = _reference(study, paper, model, label, metric, which)
             rows.append(row)
@@ -185,7 +178,7 @@ def _long(
 
 
 def _figure(study: Study, path: Path, dataset: str, scale: str, cells: Cells) -> None:
-    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
+    models = models_of(cells)
     panels = [(model, metric) for model in models for metric in study.metrics]
     paper = study.published(dataset, scale)
     overlay = published_curves(dataset)
@@ -216,18 +209,10 @@ def _curves(axis: Any, cells: dict[str, list[Record]], metric: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     tops: dict[str, float] = {}
     for label in sorted(cells, key=lambda label: order(label.split(" ")[0])):
-        style = look(label.split(" ")[0])
         curves = [record.curve("test", metric) for record in cells[label] if record.status in FINISHED]
-        length = min((len(curve) for curve in curves), default=0)
-        if not length:
-            continue
-        epochs = [epoch for epoch, _ in curves[0][:length]]
-        values = np.array([[value for _, value in curve[:length]] for curve in curves])
-        line = {"color": style.color, "linestyle": style.linestyle, "lw": 1.3, "label": row_label(label)}
-        axis.plot(epochs, values.mean(0), **line)
-        if len(curves) > 1:
-            axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
-        tops[row_label(label)] = values.mean(0).max()
+        means = draw_runs(axis, curves, look(label.split(" ")[0]), row_label(label))
+        if len(means):
+            tops[row_label(label)] = means.max()
     if tops:
         # what divides the optimizers is near the top; a run that never learns is named below it
         bottom = max(0.0, min(90.0, float(np.median(list(tops.values()))) - 15))

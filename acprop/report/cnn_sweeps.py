@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from acprop.report.figures import legend_below, subplots
-from acprop.report.records import by_cell, cell_text, provenance, row_label
+from acprop.report.records import by_cell, cell_text, labels_of, models_of, provenance, row_label
 from acprop.report.stats import summarize
 from acprop.report.style import DATASETS, MODELS, look, order
 from acprop.report.tables import write_table
@@ -23,8 +23,7 @@ def table(path: Path, records: list[Record]) -> None:
     figure, held_out = first.config["figure"], first.config["held_out"]
     key = f"{'validation' if held_out else 'test'}/top1"
     cells = by_cell(records)
-    models = [model for model in MODELS if any(cell[0] == model for cell in cells)]
-    labels = sorted({label for _, label in cells}, key=lambda label: (order(label.split(" ")[0]), label))
+    models, labels = models_of(cells), labels_of(cells)
     summaries = {
         cell: summarize([r.summary["final"][key] for r in group if r.status == "done"]) for cell, group in cells.items()
     }

@@ -8,10 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report.figures import legend_below, subplots
-from acprop.report.records import Cells, by_budget, by_cell, cell_text, file_name, provenance, row_label
+from acprop.report.figures import draw_runs, legend_below, subplots
+from acprop.report.records import (
+    Cells,
+    by_budget,
+    by_cell,
+    cell_text,
+    counts,
+    file_name,
+    labels_of,
+    models_of,
+    provenance,
+    row_label,
+    summary_fields,
+)  # fmt: skip
 from acprop.report.stats import separate_winner, summarize
-from acprop.report.style import DATASETS, MODELS, look, order
+from acprop.report.style import DATASETS, MODELS, look
 from acprop.report.tables import write_table
 from acprop.runs.record import FINISHED, Record
 
@@ -65,19 +77,8 @@ def _collapsed(records: list[Record]) -> int:
     return sum(bool(record.summary.get("collapsed")) for record in records)
 
 
-def _models(cells: Cells) -> list[str]:
-    return [model for model in MODELS if any(cell[0] == model for cell in cells)]
-
-
-def _labels(cells: Cells) -> list[str]:
-    """Rows in the paper's order. An optimizer that appears only as several settings needs no empty row of its own."""
-    labels = {label for _, label in cells}
-    split_up = {label.split(" ")[0] for label in labels if " " in label} - labels
-    return sorted({*TABLE4, *labels} - split_up, key=lambda label: (order(label.split(" ")[0]), label))
-
-
 def _table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
-    models, labels, paper = _models(cells), _labels(cells), published(dataset, scale, metric)
+    models, labels, paper = models_of(cells), labels_of(cells, TABLE4), published(dataset, scale, metric)
     header, columns = ["optimizer"], []
     for model in models:
         for which in ("best", "last"):
@@ -108,15 +109,11 @@ def _long(
     records = cells.get((model, label), [])
     row: dict[str, object] = {
         "dataset": dataset, "scale": scale, "metric": metric, "model": model, "optimizer": label,
-        "seeds": " ".join(str(record.summary["seed"]) for record in records if record.status == "done"),
-        **{s: sum(record.status == s for record in records) for s in (*FINISHED, "failed", "interrupted")},
+        **counts(records),
         "collapsed": _collapsed(records),
     }  # fmt: skip
     for which in ("best", "last"):
-        summary = summarize(_values(records, which, metric))
-        for field in ("mean", "std", "low", "high"):
-            value = getattr(summary, field) if summary else None
-            row[f"{which}_{field}"] = "" if value is None else round(value, 4)
+        row |= summary_fields(which, summarize(_values(records, which, metric)))
     reference = paper.get((model, label), {})
     return {**row, "paper_best": reference.get("fid", ""), "paper_std": reference.get("std", "")}
 
@@ -124,7 +121,7 @@ def _long(
 def _caption(dataset: str, scale: str, metric: str, cells: Cells) -> str:
     records = [record for group in cells.values() for record in group]
     budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
-    for model in _models(cells):
+    for model in models_of(cells):
         config = next(record.config for record in records if record.summary["model"] == model)
         text = f"{config['steps']} generator steps, batch {config['batch_size']}, width {config['width']}"
         budgets[f"{text}, {config['precision']}, lr {config['lr']:g}"].append(MODELS[model])
@@ -144,27 +141,16 @@ def _caption(dataset: str, scale: str, metric: str, cells: Cells) -> str:
 
 
 def _figure(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
-    import numpy as np
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    models, paper = _models(cells), published(dataset, scale, metric)
+    models, paper = models_of(cells), published(dataset, scale, metric)
     with subplots(path, 1, len(models), figsize=(2.9 * len(models), 2.9)) as (figure, axes):
         for axis, model in zip(axes[0], models, strict=True):
-            for label in sorted(
-                (label for m, label in cells if m == model), key=lambda text: order(text.split(" ")[0])
-            ):
+            for label in labels_of({cell: group for cell, group in cells.items() if cell[0] == model}):
                 style = look(label.split(" ")[0])
                 curves = [r.curve("test", metric, "step") for r in cells[model, label] if r.status in FINISHED]
-                length = min((len(curve) for curve in curves), default=0)
-                if not length:
+                if not len(draw_runs(axis, curves, style, row_label(label))):
                     continue
-                steps = [step for step, _ in curves[0][:length]]
-                values = np.array([[value for _, value in curve[:length]] for curve in curves])
-                axis.plot(
-                    steps, values.mean(0), color=style.color, linestyle=style.linestyle, lw=1.3, label=row_label(label)
-                )
-                if len(curves) > 1:
-                    axis.fill_between(steps, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
                 if reference := paper.get((model, label)):
                     axis.axhline(float(reference["fid"]), color=style.color, lw=0.5, alpha=0.6)
             axis.set(title=MODELS[model], xlabel="generator steps", yscale="log")

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from acprop.report.stats import Summary
-from acprop.report.style import look
+from acprop.report.style import MODELS, look, order
 from acprop.runs.identity import flatten, identity
-from acprop.runs.record import Record, load_records
+from acprop.runs.record import FINISHED, Record, load_records
 
 Cells = dict[tuple[str, str], list[Record]]
 
@@ -45,6 +45,19 @@ def by_cell(records: Iterable[Record]) -> Cells:
     return cells
 
 
+def models_of(cells: Cells) -> list[str]:
+    """The models that have records, in the paper's order."""
+    return [model for model in MODELS if any(cell[0] == model for cell in cells)]
+
+
+def labels_of(cells: Cells, always: Iterable[str] = ()) -> list[str]:
+    """Row labels in the paper's order. Those of `always` are there even if nothing was run; but an optimizer that
+    appears only as several settings needs no empty row of its own."""
+    labels = {label for _, label in cells}
+    split_up = {label.split(" ")[0] for label in labels if " " in label} - labels
+    return sorted({*always, *labels} - split_up, key=lambda label: (order(label.split(" ")[0]), label))
+
+
 def row_label(label: str) -> str:
     """`adam (lr=0.1)` as people write it: `Adam (lr=0.1)`."""
     name, _, rest = label.partition(" ")
@@ -61,6 +74,20 @@ def cell_text(records: list[Record] | None, summary: Summary | None, digits: int
             notes.append(f"{count} {status}")
     text = f"{summary.text(digits)} {summary.interval(digits)}".strip() if summary else ""
     return "; ".join(filter(None, [text, *notes]))
+
+
+def counts(records: Iterable[Record]) -> dict[str, object]:
+    """For a CSV: the seeds of the runs that ended well, and how many ended how."""
+    records = list(records)
+    seeds = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
+    statuses = (*FINISHED, "failed", "interrupted")
+    return {"seeds": seeds, **{status: sum(record.status == status for record in records) for status in statuses}}
+
+
+def summary_fields(name: str, summary: Summary | None) -> dict[str, object]:
+    """For a CSV: `<name>_mean`, `_std`, `_low`, `_high`; empty where there is none."""
+    values = {field: getattr(summary, field, None) for field in ("mean", "std", "low", "high")}
+    return {f"{name}_{field}": "" if value is None else round(value, 4) for field, value in values.items()}
 
 
 def provenance(records: Iterable[Record]) -> str:

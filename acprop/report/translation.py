@@ -6,10 +6,21 @@ from collections import defaultdict
 from pathlib import Path
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report.figures import legend_below, subplots
-from acprop.report.records import Cells, by_budget, by_cell, cell_text, file_name, provenance, row_label
+from acprop.report.figures import draw_runs, legend_below, subplots
+from acprop.report.records import (
+    Cells,
+    by_budget,
+    by_cell,
+    cell_text,
+    counts,
+    file_name,
+    labels_of,
+    provenance,
+    row_label,
+    summary_fields,
+)  # fmt: skip
 from acprop.report.stats import separate_winner, summarize
-from acprop.report.style import look, order
+from acprop.report.style import look
 from acprop.report.tables import write_table
 from acprop.runs.record import FINISHED, Record
 
@@ -52,19 +63,13 @@ def published() -> dict[tuple[str, str], float]:
         return {(row["dataset"], row["optimizer"]): float(row["bleu"]) for row in csv.DictReader(file)}
 
 
-def _labels(cells: Cells) -> list[str]:
-    labels = {label for _, label in cells}
-    split_up = {label.split(" ")[0] for label in labels if " " in label} - labels
-    return sorted({*TABLE3, *labels} - split_up, key=lambda label: order(label.split(" ")[0]))
-
-
 def _values(records: list[Record], metric: str) -> list[float]:
     """Of the finished runs, all in all."""
     return [record.summary["final"][METRICS[metric]] for record in records if record.status == "done"]
 
 
 def _table(path: Path, family: str, scale: str, cells: Cells) -> None:
-    labels, paper = _labels(cells), published() if scale == "paper" else {}
+    labels, paper = labels_of(cells, TABLE3), published() if scale == "paper" else {}
     header, columns = ["optimizer"], []
     for dataset, pair in FAMILIES[family].items():
         for metric in ("average", "best"):
@@ -106,14 +111,9 @@ def _long(family: str, scale: str, labels: list[str], cells: Cells) -> list[dict
         for label in labels:
             records = cells.get((dataset, label), [])
             row: dict[str, object] = {"dataset": dataset, "pair": pair, "scale": scale, "optimizer": label}
-            row["seeds"] = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
-            for status in (*FINISHED, "failed", "interrupted"):
-                row[status] = sum(record.status == status for record in records)
+            row |= counts(records)
             for metric in METRICS:
-                summary = summarize(_values(records, metric))
-                for field in ("mean", "std", "low", "high"):
-                    value = getattr(summary, field) if summary else None
-                    row[f"{metric}_{field}"] = "" if value is None else round(value, 4)
+                row |= summary_fields(metric, summarize(_values(records, metric)))
             row["paper"] = published().get((dataset, label), "") if scale == "paper" else ""
             rows.append(row)
     return rows
@@ -125,7 +125,7 @@ def _samples(path: Path, family: str, scale: str, cells: Cells) -> None:
     for dataset, pair in FAMILIES[family].items():
         firsts = {
             label: next((record for record in cells.get((dataset, label), []) if record.status == "done"), None)
-            for label in _labels(cells)
+            for label in labels_of(cells, TABLE3)
         }
         samples = {row_label(label): record.summary["samples"] for label, record in firsts.items() if record}
         for number, sentence in enumerate(next(iter(samples.values()), [])):
@@ -139,24 +139,13 @@ def _samples(path: Path, family: str, scale: str, cells: Cells) -> None:
 
 
 def _figure(path: Path, family: str, scale: str, cells: Cells) -> None:
-    import numpy as np
-
     datasets = [dataset for dataset in FAMILIES[family] if any(cell[0] == dataset for cell in cells)]
     with subplots(path, 1, len(datasets), figsize=(max(4.2, 3.3 * len(datasets)), 2.9)) as (figure, axes):
         for axis, dataset in zip(axes[0], datasets, strict=True):
-            for label in _labels(cells):
-                style = look(label.split(" ")[0])
+            for label in labels_of(cells, TABLE3):
                 records = [record for record in cells.get((dataset, label), []) if record.status in FINISHED]
                 curves = [record.curve("valid", "bleu") for record in records]
-                length = min((len(curve) for curve in curves), default=0)
-                if not length:
-                    continue
-                epochs = [epoch for epoch, _ in curves[0][:length]]
-                values = np.array([[value for _, value in curve[:length]] for curve in curves])
-                line = {"color": style.color, "linestyle": style.linestyle, "lw": 1.3, "label": row_label(label)}
-                axis.plot(epochs, values.mean(0), **line)
-                if len(curves) > 1:
-                    axis.fill_between(epochs, values.min(0), values.max(0), color=style.color, alpha=0.15, lw=0)
+                draw_runs(axis, curves, look(label.split(" ")[0]), row_label(label))
             axis.set(title=FAMILIES[family][dataset], xlabel="epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0][0].set_ylabel("validation BLEU")
