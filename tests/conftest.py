@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def own_folders(tmp_path, monkeypatch):
     for name, folder in (("RUNS", "runs"), ("RESULTS", "results"), ("DATA", "data")):
         monkeypatch.setenv(f"ACPROP_{name}", str(tmp_path / folder))
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "MAKEFLAGS", "MAKELEVEL"):  # a test's `make` is not part of `make test`
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a download fails at once, whatever the machine
