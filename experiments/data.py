@@ -64,9 +64,18 @@ class Images(ABC):
     num_classes: int
     published: bool
     unreadable: set[str] = set()  # noqa: RUF012 - of a set in memory: none
-    channels: int
-    train_size: int
-    test_size: int
+
+    @property
+    @abstractmethod
+    def channels(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def train_size(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def test_size(self) -> int: ...
 
     @abstractmethod
     def first(self, size: int) -> "Images":
@@ -135,15 +144,15 @@ class ImageData(Images):
     crop: bool = True
 
     @property
-    def channels(self) -> int:  # type: ignore[override]
+    def channels(self) -> int:
         return self.train_images.shape[1]
 
     @property
-    def train_size(self) -> int:  # type: ignore[override]
+    def train_size(self) -> int:
         return len(self.train_labels)
 
     @property
-    def test_size(self) -> int:  # type: ignore[override]
+    def test_size(self) -> int:
         return len(self.test_labels)
 
     def first(self, size: int) -> "ImageData":

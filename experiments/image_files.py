@@ -50,11 +50,11 @@ class ImageFiles(Images):
     unreadable: set[str] = field(default_factory=set)
 
     @property
-    def train_size(self) -> int:  # type: ignore[override]
+    def train_size(self) -> int:
         return len(self.train)
 
     @property
-    def test_size(self) -> int:  # type: ignore[override]
+    def test_size(self) -> int:
         return len(self.test)
 
     def first(self, size: int) -> "ImageFiles":

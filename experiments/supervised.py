@@ -36,11 +36,7 @@ def train(cfg: DictConfig) -> float | None:
         if run.finished:
             return run.summary["final"].get(f"{split}/top1") if run.summary["status"] == "done" else None
         layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
-        data = distributed.leader_first(lambda: build("dataset", cfg.dataset))
-        require(isinstance(data, Images), "dataset", cfg.names.dataset, "it holds no images; digits does")
-        data = data.first(cfg.train_size) if cfg.train_size else data
-        data = data.hold_out(cfg.held_out) if cfg.held_out else data
-        data.to(run.device, cfg.get("workers"))
+        data = load(cfg).to(run.device, cfg.get("workers"))
         model = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(model, nn.Module), "model", cfg.names.model, "it classifies no images; resnet34 does")
         model = model.to(run.device, memory_format=layout)
@@ -90,6 +86,14 @@ def train(cfg: DictConfig) -> float | None:
         bar.close()
         return run.values[f"{split}/top1"]
     return None  # diverged
+
+
+def load(cfg: DictConfig) -> Images:
+    """The data set, or the part of it that the config asks for."""
+    data = distributed.leader_first(lambda: build("dataset", cfg.dataset))
+    require(isinstance(data, Images), "dataset", cfg.names.dataset, "it holds no images; digits does")
+    data = data.first(cfg.train_size) if cfg.train_size else data
+    return data.hold_out(cfg.held_out) if cfg.held_out else data
 
 
 def train_step(

@@ -37,7 +37,6 @@ from acprop.runs.telemetry import Telemetry
 from acprop.runs.tracking import Tracker, choose_mode
 
 T = TypeVar("T")
-GRACE_S = 15  # between SIGTERM and giving up a group that does not move; torchrun kills after 30
 
 
 class Interrupted(SystemExit):
@@ -372,27 +371,14 @@ class Run:
         if threading.current_thread() is not threading.main_thread():
             return None  # only the main thread may; a launcher's worker thread is stopped by its process
         if self.leader and distributed.world_size() > 1:
-            self._watch_for_sigterm()
+            distributed.after_sigterm(self._give_up)
         return signal.signal(signal.SIGTERM, self._on_sigterm)
 
-    def _watch_for_sigterm(self) -> None:
-        """Ends a process that SIGTERM does not reach: Python's handler waits for the main thread, and that may wait, in
-        C++, for another process of the group that is gone."""
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-        def watch() -> None:
-            while os.read(reader, 1)[0] != signal.SIGTERM:
-                pass
-            time.sleep(GRACE_S)
-            if self.summary["status"] == "running":
-                self._write_summary(
-                    "interrupted", error=f"SIGTERM, and no step ended in {GRACE_S} s: a process is lost"
-                )
-                os._exit(128 + signal.SIGTERM)
-
-        threading.Thread(target=watch, daemon=True).start()
+    def _give_up(self) -> None:
+        if self.summary["status"] == "running":
+            lost = f"SIGTERM, and no step ended in {distributed.GRACE_S} s: a process is lost"
+            self._write_summary("interrupted", error=lost)
+            os._exit(128 + signal.SIGTERM)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         if not self._registered:
