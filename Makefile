@@ -16,7 +16,7 @@ optimizers = $(if $(filter all,$(OPTIMIZER)),$(FIG6),$(OPTIMIZER))
 gan_optimizers = $(if $(filter all,$(OPTIMIZER)),$(TABLE4),$(OPTIMIZER))
 
 .PHONY: help setup quick cnn-quick sweep theory test lint tables figures claims page report reproduce imagenet \
-    rl rl-quick rl-sweep gan-quick transformer-quick iwslt14-transformer imagenet-smoke
+    rl rl-quick rl-sweep gan-quick gan-study transformer-quick transformer-study study iwslt14-transformer imagenet-smoke
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,10 @@ help: ## list the targets
 setup: .venv/.ready ## create .venv with the tested versions
 
 quick: cnn-quick gan-quick rl-quick transformer-quick theory ## every task on embedded data, and the theory: half an hour on 2 cores
+	@$(MAKE) --no-print-directory report
+
+study: gan-study transformer-study rl ## what else is committed, with seeds: those, then Fashion-MNIST tuned: 3 hours on 2 cores
+	@$(MAKE) --no-print-directory sweep NAME=fashion_mnist
 	@$(MAKE) --no-print-directory report
 
 report: .venv/.ready ## rebuild all of results/ from the records under runs/, and print the ledger's summary
@@ -49,15 +53,21 @@ reproduce: .venv/.ready ## the whole paper, its time estimated first; resumable;
 	    SEEDS=$(if $(filter file,$(origin SEEDS)),$(FIVE),$(SEEDS)); status=$$?; \
 	    $(MAKE) --no-print-directory report && exit $$status
 
-cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
-	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=laptop \
-	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=$(SEEDS) $(ARGS)
-	@cat results/tables/fig6_digits_laptop.md
+%-quick: AT := laptop
+%-study: AT := study
+%-study: SEEDS := 0,1,2
 
-gan-quick: .venv/.ready ## Table 4 on embedded digits: 5 optimizers x 4 GANs, minutes on 2 cores
-	$(RUN) -m experiments.gan -m hydra/launcher=joblib dataset=digits scale=laptop \
+cnn-quick: .venv/.ready ## Fig 6 on embedded digits: 7 optimizers x 3 nets
+	$(RUN) -m experiments.cifar -m hydra/launcher=joblib dataset=digits scale=$(AT) \
+	    model=densenet121,resnet34,vgg11 optimizer=$(FIG6) seed=$(SEEDS) $(ARGS)
+	@cat $(RESULTS)/tables/fig6_digits_$(AT).md
+
+gan-quick: ## Table 4 on embedded digits: 5 optimizers x 4 GANs, minutes on 2 cores
+gan-study: ## the same with twice the steps and 3 seeds
+gan-quick gan-study: .venv/.ready
+	$(RUN) -m experiments.gan -m hydra/launcher=joblib dataset=digits scale=$(AT) \
 	    model=sagan,sngan,dcgan,rlgan optimizer=$(TABLE4) seed=$(SEEDS) $(ARGS)
-	@cat results/tables/table4_feature_fid_digits_laptop.md
+	@cat $(RESULTS)/tables/table4_feature_fid_digits_$(AT).md
 
 cifar10-vgg11: ## one cell of Fig 6
 cifar10-resnet34: ## one cell of Fig 6
@@ -89,16 +99,16 @@ theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence
 	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=fig5 optimizer=rmsprop,adam,adashift,adabelief,acprop \
 	    optimizer.lr=1e-3 seed=0,1,2 $(ARGS)
 	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=map problem=eq1,eq2 criterion=matching,stated,limit $(ARGS)
-	@cat results/tables/theory_maps.md
+	@cat $(RESULTS)/tables/theory_maps.md
 
 rl: .venv/.ready ## Fig 9: DQN on four-rooms, 7 optimizers x 10 seeds, then ACProp over eps
 	$(RL) optimizer=$(FIG9) seed=0,1,2,3,4,5,6,7,8,9 $(ARGS)
 	$(RL) figure=eps optimizer=acprop optimizer.eps=1e-4,1e-6,1e-8,1e-10,1e-12,1e-14,1e-16 seed=0,1,2 $(ARGS)
-	@cat results/tables/fig9_four_rooms.md
+	@cat $(RESULTS)/tables/fig9_four_rooms.md
 
 rl-quick: .venv/.ready ## Fig 9 in small: 7 optimizers x 2 seeds, within 3 minutes on 2 cores
-	$(RL) optimizer=$(FIG9) seed=0,1 scale=laptop $(ARGS)
-	@cat results/tables/fig9_four_rooms_laptop.md
+	$(RL) optimizer=$(FIG9) seed=0,1 scale=$(AT) $(ARGS)
+	@cat $(RESULTS)/tables/fig9_four_rooms_$(AT).md
 
 SWEEP := figure=sweep tuned=none scale=laptop seed=100 tracking=none
 rl-sweep: .venv/.ready ## the tuning behind Fig 9: 12 settings for each optimizer; writes conf/tuned/rl
@@ -114,10 +124,12 @@ cifar10-sagan: ## one cell of Table 4
 cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan: cifar10-%: .venv/.ready
 	$(RUN) -m experiments.gan -m dataset=cifar10 model=$* optimizer=$(gan_optimizers) seed=$(SEEDS) scale=$(SCALE) $(ARGS)
 
-transformer-quick: .venv/.ready ## Table 3 on embedded German-English: 5 optimizers, minutes on 2 cores
-	$(RUN) -m experiments.transformer -m hydra/launcher=joblib dataset=cldr_de_en scale=laptop \
+transformer-quick: ## Table 3 on embedded German-English: 5 optimizers, minutes on 2 cores
+transformer-study: ## the same with twice the epochs and 3 seeds
+transformer-quick transformer-study: .venv/.ready
+	$(RUN) -m experiments.transformer -m hydra/launcher=joblib dataset=cldr_de_en scale=$(AT) \
 	    optimizer=$(TABLE3) seed=$(SEEDS) $(ARGS)
-	@cat results/tables/table3_cldr_laptop.md results/tables/table3_cldr_laptop_samples.md
+	@cat $(RESULTS)/tables/table3_cldr_$(AT).md $(RESULTS)/tables/table3_cldr_$(AT)_samples.md
 
 iwslt14-transformer: ## one cell of Table 3, from IWSLT's archive de-en.tgz (OPTIMIZER=all: its five)
 iwslt15_en_vi-transformer: ## one cell of Table 3, from an archive that you place

@@ -262,7 +262,6 @@ def _count(panel: Panel | None) -> str:
 
 
 def _long(record: Record, every: Iterable[Panel]) -> list[dict[str, object]]:
-    seconds = record.summary["final"]
     return [
         {
             "problem": record.summary["dataset"],
@@ -273,7 +272,6 @@ def _long(record: Record, every: Iterable[Panel]) -> list[dict[str, object]]:
             "converge": int(panel.converges.sum()),
             "differ_from_published": "" if panel.differ is None else panel.differ,
             "within_0.01_of_optimum": "" if np.isnan(panel.distance).all() else int((panel.distance < 0.01).sum()),
-            "seconds": round(seconds[f"{panel.name} beta1={panel.beta1}/seconds"], 3),
         }
         for panel in every
     ]

@@ -1,6 +1,7 @@
 """`make quick` and `make reproduce` call what they should, in order, and tell of failures."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -24,7 +25,6 @@ def make(tmp_path):
     python.chmod(0o755)
     tables = tmp_path / "results" / "tables"  # the quick targets show theirs
     shutil.copytree(ROOT / "results" / "tables", tables)
-    (tables / "fig9_four_rooms_laptop.md").touch()
 
     def run(*words, fail="nothing"):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ACPROP_")}
@@ -45,6 +45,25 @@ def test_quick_runs_every_task_and_ends_with_the_summary_and_the_page(make):
     assert not any("scale=paper" in call or "cifar10" in call for call in calls)
     assert calls[-1] == "-m acprop.report"
     assert done.stdout.endswith("Of 1 claims: 1 reproduced.\n\nThe page: results/report.html\n")
+
+
+def test_study_runs_the_rest_of_what_is_committed_in_seeds(make):
+    done, calls = make("study")
+    assert done.returncode == 0, done.stderr
+    assert [re.findall(r"experiments\.\w+ |report|scale=study|seed=\S+|sweep=\w+", call) for call in calls] == [
+        ["experiments.gan ", "scale=study", "seed=0,1,2"],
+        ["experiments.transformer ", "scale=study", "seed=0,1,2"],
+        ["experiments.rl ", "seed=0,1,2,3,4,5,6,7,8,9"],
+        ["experiments.rl ", "seed=0,1,2"],
+        ["experiments.cifar ", "sweep=fashion_mnist"],
+        ["report"],
+    ]
+
+
+@pytest.mark.parametrize("target", ["gan-quick", "gan-study"])
+def test_seeds_given_are_the_seeds_run(make, target):
+    _, (call,) = make(target, "SEEDS=5,6")
+    assert call.endswith("seed=5,6")
 
 
 def test_quick_stops_where_a_task_fails(make):

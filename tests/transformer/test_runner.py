@@ -160,7 +160,9 @@ def test_missing_data_is_one_line(command, tmp_path):
     assert not list((tmp_path / "runs").rglob("run.json"))
 
 
-@pytest.mark.parametrize(("target", "cells"), [("transformer-quick", 5), ("iwslt14-transformer", 1)])
+@pytest.mark.parametrize(
+    ("target", "cells"), [("transformer-quick", 5), ("transformer-study", 5), ("iwslt14-transformer", 1)]
+)
 def test_make_starts_the_runner(target, cells):
     done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
     command = re.sub(r"\\\n\s*", "", done.stdout)
