@@ -1,9 +1,11 @@
 """Table 4 of the paper: FID of four GANs under five optimizers, as table, as curves over generator steps, and as a page
-of samples per optimizer; a set for every data set, scale and metric that has records. Feature FID, the distance seen by
+of samples per optimizer, and a table of KID, precision and recall; a set for every data set, scale and metric that has
+records. Feature FID, the distance seen by
 a classifier of the data set itself, has files of its own and never stands beside the paper's numbers."""
 
 import csv
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
         if tables:
             written.append(results_root() / "tables" / name)
             _table(written[-1], dataset, scale, metric, cells)
+            written.append(results_root() / "tables" / f"{name}_kid")
+            _kid_table(written[-1], dataset, scale, metric, cells)
         if figures:
             written.append(results_root() / "figures" / name)
             _figure(written[-1], dataset, scale, metric, cells)
@@ -99,7 +103,9 @@ def _table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> N
             columns.append(column)
     rows = [[row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
     long = [_long(dataset, scale, metric, model, label, cells, paper) for model in models for label in labels]
-    write_table(path, _caption(dataset, scale, metric, cells), header, rows, long)
+    what = f"Table 4 on {DATASETS.get(dataset, dataset)}: {NAMES[metric]}, lower is better"
+    which = "; best of a run, as the paper reports it, and last; bold: interval apart from all others"
+    write_table(path, _caption(what, which, scale, metric, cells), header, rows, long)
 
 
 def _long(
@@ -118,7 +124,28 @@ def _long(
     return {**row, "paper_best": reference.get("fid", ""), "paper_std": reference.get("std", "")}
 
 
-def _caption(dataset: str, scale: str, metric: str, cells: Cells) -> str:
+def _kid_table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
+    """KID, precision and recall of the last pictures of each cell; the paper has none of them."""
+    kid, name = metric.replace("fid", "kid"), NAMES[metric].replace("FID", "KID")
+    rows, long = [], []
+    for (model, label), records in (
+        (cell, cells.get(cell, [])) for cell in product(models_of(cells), labels_of(cells))
+    ):
+        row = [MODELS[model], row_label(label)]
+        one = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label, **counts(records)}
+        finals = [record.summary["final"] for record in records if record.status == "done"]
+        for key, field, times in ((kid, f"{kid}_x1000", 1000), ("precision", "precision", 1), ("recall", "recall", 1)):
+            summary = summarize([times * final[f"test/{key}"] for final in finals if f"test/{key}" in final])
+            row.append(cell_text(records, summary, 1 if key == kid else 3))
+            one |= summary_fields(field, summary)
+        rows.append(row)
+        long.append(one)
+    what = f"{DATASETS.get(dataset, dataset)}, the last pictures: {name}, lower is better, precision and recall"
+    header = ["GAN", "optimizer", f"{name} × 1000", "precision", "recall"]
+    write_table(path, _caption(what, "", scale, metric, cells), header, rows, long)
+
+
+def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> str:
     records = [record for group in cells.values() for record in group]
     budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
     for model in models_of(cells):
@@ -133,11 +160,8 @@ def _caption(dataset: str, scale: str, metric: str, cells: Cells) -> str:
     if metric == "feature_fid":
         top1 = facts.get("classifier_top1", float("nan"))
         seen += f" of a classifier of the same data, test top-1 {top1:.2f} %; not comparable with any published FID"
-    return (
-        f"Table 4 on {DATASETS.get(dataset, dataset)}: {NAMES[metric]} (lower is better; {seen}), mean ± std (n) and "
-        f"95 % interval over seeds; best of a run, as the paper reports it, and last. Scale: {scale} ({told}). "
-        f"Bold: interval apart from all others. {provenance(records)}"
-    )
+    spread = "mean ± std (n) and 95 % interval over seeds"
+    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}). {provenance(records)}"
 
 
 def _figure(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:

@@ -99,7 +99,7 @@ def feeds(record: Record, dataset: str, scale: str) -> list[str]:
     if task == "gan":
         metric = gan.METRICS[record.config["fid_network"]]
         name = file_name("table4" if metric == "fid" else f"table4_{metric}", dataset, scale)
-        return [name, f"{name}_samples_{s['optimizer']}"]
+        return [name, f"{name}_kid", f"{name}_samples_{s['optimizer']}"]
     if task == "rl":
         end = "" if s["model"] == "dqn" else f"-{s['model']}"
         return [file_name(f"{stem}{end}", dataset, scale) for stem in RL_FILES.get(record.config["figure"], ())]

@@ -80,16 +80,32 @@ class FID:
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
         require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} test images")
         self.features, self.count, self.batch_size = features, count, batch_size
-        self.mean, self.cov = self._statistics(data.test_images)
+        self.real = features.of(data.test_images, batch_size)
+        self.mean, self.cov = _moments(self.real)
         self.facts = {**features.facts, "dims": dims, "n_real": n, "n_fake": count, "batch_size": batch_size}
 
     def __call__(self, images: Tensor) -> float:
         """Of uint8 images (count, C, 32, 32)."""
-        return frechet_distance(*self._statistics(images), self.mean, self.cov)
+        return frechet_distance(*_moments(self.features.of(images, self.batch_size)), self.mean, self.cov)
 
-    def _statistics(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features.of(images, self.batch_size)
-        return features.mean(0), torch.cov(features.T)
+    def kid_precision_recall(self, images: Tensor) -> dict[str, float]:
+        """Of uint8 images (count, C, 32, 32), by torch-fidelity, through the same network: the kernel distance (mean of
+        100 subsets of at most 1000 images; Binkowski et al. 2018), and the shares of generated images within the
+        manifold of real ones and of real ones within that of generated ones (3 neighbours; Kynkaanniemi et al. 2019).
+        """
+        from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+        from torch_fidelity.metric_prc import prc_features_to_metric
+
+        real, fake = self.real.float(), self.features.of(images, self.batch_size).float()
+        subset = min(1000, len(real), len(fake))
+        kid = kid_features_to_metric(fake, real, kid_subset_size=subset, verbose=False)[KEY_METRIC_KID_MEAN]
+        shares = prc_features_to_metric(fake, real, verbose=False)
+        name = self.features.metric.replace("fid", "kid")
+        return {name: kid, "precision": shares["precision"], "recall": shares["recall"]}
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    return features.mean(0), torch.cov(features.T)
 
 
 def make_features(cfg: DictConfig, device: torch.device) -> Features:

@@ -66,6 +66,34 @@ def test_statistics_are_those_of_numpy_whatever_the_batch():
     assert judge.facts == {"network": "pixels", "dims": 6, "n_real": 40, "n_fake": 50, "batch_size": 100}
 
 
+def test_kid_precision_and_recall_are_those_of_their_papers():
+    real = torch.randint(0, 256, (40, 1, 32, 32), dtype=torch.uint8)
+    fake = torch.randint(60, 200, (40, 1, 32, 32), dtype=torch.uint8)
+    got = FID(pixels(6), digits_like(real), 40, 100).kid_precision_recall(fake)
+    x, y = (images.flatten(1)[:, :6].double().numpy() for images in (fake, real))
+
+    def kernel(a, b):
+        return (a @ b.T / 6 + 1) ** 3
+
+    n = 40  # the whole of both sides: every subset is the same
+    within = sum((kernel(a, a).sum() - kernel(a, a).trace()) / (n * (n - 1)) for a in (x, y))
+    assert got["kid"] == pytest.approx(within - 2 * kernel(x, y).mean(), rel=1e-4)
+
+    def covered(points, balls):
+        """The share of points that lie no farther from a ball's centre than its third neighbour among the centres."""
+        apart = np.linalg.norm(balls[:, None] - balls, axis=-1)
+        radius = np.sort(apart, axis=1)[:, 3]
+        return (np.linalg.norm(points[:, None] - balls, axis=-1) <= radius).any(1).mean()
+
+    assert got["precision"] == pytest.approx(covered(x, y))
+    assert got["recall"] == pytest.approx(covered(y, x))
+    assert got["recall"] < got["precision"], "the fake ones lie in the middle of the real ones"
+    other = Features(pixels(6).network, 6, "feature_fid", True, {"network": "pixels"})
+    assert set(FID(other, digits_like(real), 40, 100).kid_precision_recall(fake)) == {
+        "feature_kid", "precision", "recall",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("count", "real", "words"), [(6, 40, "fid_count=6"), (50, 6, "fid_network='pixels'")])
 def test_no_more_images_than_features_is_refused(count, real, words):
     images = torch.zeros(real, 1, 32, 32, dtype=torch.uint8)

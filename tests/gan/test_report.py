@@ -23,6 +23,8 @@ def leave(configure, *overrides, scores=(90.0, 40.0, 60.0), status="done", publi
         for epoch in run.epochs(len(scores)):
             list(run.batches(range(10)))
             run.log("test", **{metric: scores[epoch]})
+            if epoch == len(scores) - 1:
+                run.log("test", **{metric.replace("fid", "kid"): scores[-1] / 1e4}, precision=0.75, recall=0.5)
             run.log_image("grid", torch.full((1, 20, 20), 25 * epoch + 50, dtype=torch.uint8))
         if status == "diverged":
             run.require_finite("loss", float("nan"))
@@ -51,7 +53,7 @@ def test_best_and_last_beside_the_papers_numbers(configure):
     assert "1 diverged / paper 13.00 ± 0.04" in text
     assert "not run / paper 26.62" in text
     caption = text.splitlines()[0]
-    assert "FID (lower is better; 10000 generated against 10000 test images, 2048 features)" in caption
+    assert "FID, lower is better (10000 generated against 10000 test images, 2048 features)" in caption
     assert "feature" not in caption.replace("2048 features", "")
     assert "the paper's lr is" not in caption
 
@@ -84,10 +86,29 @@ def test_the_two_metrics_never_share_a_table(configure):
     assert rows("table4_feature_fid_cifar10")["dcgan", "acprop"]["best_mean"] == "7.0"
 
 
+def test_kid_precision_and_recall_have_a_table_of_their_own(configure):
+    for seed in (0, 1):
+        leave(configure, "dataset=cifar10", "model=sngan", "scale=paper", f"seed={seed}", scores=(9.0, 20.0 + 4 * seed))
+    leave(configure, "dataset=cifar10", "model=dcgan", "scale=paper", "optimizer=adam", status="diverged")
+    gan.write_all(figures=False)
+    text = (results_root() / "tables" / "table4_cifar10_kid.md").read_text()
+    assert text.startswith("CIFAR-10, the last pictures: KID, lower is better, precision and recall (10000 generated")
+    assert "| SNGAN | ACProp | 2.2 ± 0.3 (2) [-0.3, 4.7] | 0.750 ± 0.000 (2) [0.750, 0.750] | 0.500" in text
+    assert "| DCGAN | Adam | 1 diverged | 1 diverged | 1 diverged |" in text
+    assert "| SNGAN | Adam | not run | not run | not run |" in text
+    row = rows("table4_cifar10_kid")["sngan", "acprop"]
+    assert (row["kid_x1000_mean"], row["precision_mean"], row["recall_mean"], row["seeds"]) == (
+        "2.2",
+        "0.75",
+        "0.5",
+        "0 1",
+    )
+
+
 def test_another_learning_rate_is_said(configure):
     leave(configure, "lr=0.005")
     gan.write_all(figures=False)
-    (path,) = (results_root() / "tables").glob("*.md")
+    path = results_root() / "tables" / "table4_feature_fid_digits_laptop-lr=0.005.md"
     assert "lr 0.005; the paper's lr is 0.0002" in path.read_text().splitlines()[0]
 
 

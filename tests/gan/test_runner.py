@@ -55,6 +55,8 @@ def test_a_sweep_leaves_records_pictures_and_the_report(command, tmp_path):
         assert [step for step, _ in curve] == [2, 4]
         assert summary["best"]["value"] == min(value for _, value in curve)
         assert summary["final"]["test/feature_fid"] == curve[-1][1]
+        ((step, _),) = record.curve("test", "feature_kid", "step")
+        assert step == curve[-1][0], "of the last pictures alone"
         assert summary["fid"].items() >= {"n_fake": 100, "n_real": 360, "dims": 16, "batch_size": 100}.items()
         assert summary["fid"]["classifier_top1"] > 5
         assert summary["collapsed"] in (True, False)
