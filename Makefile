@@ -33,8 +33,11 @@ setup: .venv/.ready ## create .venv with the tested versions
 quick: cnn-quick gan-quick rl-quick transformer-quick theory ## every task on embedded data, and the theory: half an hour on 2 cores
 	@$(MAKE) --no-print-directory report
 
-study: gan-study transformer-study rl ## what else is committed, with seeds: those, then Fashion-MNIST tuned: 3 hours on 2 cores
+FASHION := dataset=fashion_mnist scale=study
+study: gan-study transformer-study rl ## what else is committed, in seeds: those, and sweeps of Fashion-MNIST: 3 hours on 2 cores
 	@$(MAKE) --no-print-directory sweep NAME=fashion_mnist
+	@$(MAKE) --no-print-directory sweep NAME=fig5cd ARGS='$(FASHION) $(ARGS)'
+	@$(MAKE) --no-print-directory sweep NAME=fig7 ARGS='$(FASHION) $(ARGS)'
 	@$(MAKE) --no-print-directory report
 
 report: .venv/.ready ## rebuild all of results/ from the records under runs/, and print the ledger's summary

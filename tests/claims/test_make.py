@@ -56,6 +56,8 @@ def test_study_runs_the_rest_of_what_is_committed_in_seeds(make):
         ["experiments.rl ", "seed=0,1,2,3,4,5,6,7,8,9"],
         ["experiments.rl ", "seed=0,1,2"],
         ["experiments.cifar ", "sweep=fashion_mnist"],
+        ["experiments.cifar ", "sweep=fig5cd", "scale=study"],
+        ["experiments.cifar ", "sweep=fig7", "scale=study"],
         ["report"],
     ]
 
