@@ -127,21 +127,21 @@ def _long(
 def _kid_table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
     """KID, precision and recall of the last pictures of each cell; the paper has none of them."""
     kid, name = metric.replace("fid", "kid"), NAMES[metric].replace("FID", "KID")
+    factor = 1000 if metric == "fid" else 1  # of Inception's features it is small, and told in thousandths
     rows, long = [], []
-    for (model, label), records in (
-        (cell, cells.get(cell, [])) for cell in product(models_of(cells), labels_of(cells))
-    ):
+    for model, label in product(models_of(cells), labels_of(cells)):
+        records = cells.get((model, label), [])
         row = [MODELS[model], row_label(label)]
         one = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label, **counts(records)}
         finals = [record.summary["final"] for record in records if record.status == "done"]
-        for key, field, times in ((kid, f"{kid}_x1000", 1000), ("precision", "precision", 1), ("recall", "recall", 1)):
+        for key, times in ((kid, factor), ("precision", 1), ("recall", 1)):
             summary = summarize([times * final[f"test/{key}"] for final in finals if f"test/{key}" in final])
-            row.append(cell_text(records, summary, 1 if key == kid else 3))
-            one |= summary_fields(field, summary)
+            row.append(cell_text(records, summary))
+            one |= summary_fields(key if times == 1 else f"{key}_x{times}", summary)
         rows.append(row)
         long.append(one)
     what = f"{DATASETS.get(dataset, dataset)}, the last pictures: {name}, lower is better, precision and recall"
-    header = ["GAN", "optimizer", f"{name} × 1000", "precision", "recall"]
+    header = ["GAN", "optimizer", name if factor == 1 else f"{name} × {factor}", "precision", "recall"]
     write_table(path, _caption(what, "", scale, metric, cells), header, rows, long)
 
 

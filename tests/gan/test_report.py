@@ -93,7 +93,7 @@ def test_kid_precision_and_recall_have_a_table_of_their_own(configure):
     gan.write_all(figures=False)
     text = (results_root() / "tables" / "table4_cifar10_kid.md").read_text()
     assert text.startswith("CIFAR-10, the last pictures: KID, lower is better, precision and recall (10000 generated")
-    assert "| SNGAN | ACProp | 2.2 ± 0.3 (2) [-0.3, 4.7] | 0.750 ± 0.000 (2) [0.750, 0.750] | 0.500" in text
+    assert "| SNGAN | ACProp | 2.20 ± 0.28 (2) [-0.34, 4.74] | 0.75 ± 0.00 (2) [0.75, 0.75] | 0.50" in text
     assert "| DCGAN | Adam | 1 diverged | 1 diverged | 1 diverged |" in text
     assert "| SNGAN | Adam | not run | not run | not run |" in text
     row = rows("table4_cifar10_kid")["sngan", "acprop"]
