@@ -78,6 +78,27 @@ def test_scales_settings_and_data_sets_do_not_mix(configure):
     assert "/ paper 94.92" in (results_root() / "tables" / "fig6_cifar10.md").read_text()
 
 
+def drawn(name):
+    return matplotlib.image.imread(results_root() / "figures" / f"{name}.png")[..., :3]
+
+
+def test_settings_are_drawn_as_a_map_where_eps_was_varied_else_as_lines(configure, monkeypatch):
+    sweep = ("model=vgg11", "optimizer=adamw")
+    leave(configure, "figure=fig5cd", *sweep, scores=(30.0,))
+    leave(configure, "figure=fig5cd", *sweep, "optimizer.lr=0.1", scores=(30.0,), status="diverged")
+    for lr in ("1e-5", "1e-3", "1e-2"):
+        for eps in ("1e-5", "1e-8"):
+            leave(configure, "figure=fig7", *sweep, f"optimizer.lr={lr}", f"optimizer.eps={eps}", scores=(90.0,))
+    cnn.write_all()
+    with (results_root() / "tables" / "fig7_digits_laptop.csv").open() as file:
+        order = [(row["lr"], row["eps"]) for row in csv.DictReader(file)]
+    assert order == [(lr, eps) for eps in ("1e-08", "1e-05") for lr in ("1e-05", "0.001", "0.01")], "by value"
+    lines, before = drawn("fig5cd_digits_laptop"), drawn("fig7_digits_laptop")
+    colour = torch.tensor(matplotlib.colormaps["viridis"](0.9)[:3])
+    assert (torch.tensor(before) - colour).abs().amax(-1).lt(0.02).double().mean() > 0.3, "six equal cells fill the map"
+    assert (torch.tensor(lines) == 1).all(-1).double().mean() > 0.8, "lines on white"
+
+
 def test_figure_is_drawn_and_the_same_each_time(configure):
     leave(configure, "dataset=cifar10", "scale=paper")
     leave(configure, "dataset=cifar10", "scale=paper", "optimizer=adam", "model=vgg11")

@@ -1,6 +1,8 @@
 """Sweeps over an optimizer's settings: what tuning chose by, and the figures in which every setting is a result."""
 
+import math
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 from acprop.report.figures import legend_below, subplots
@@ -64,30 +66,69 @@ def table(path: Path, records: list[Record]) -> None:
     write_table(path, caption, ["optimizer", *(MODELS[model] for model in models)], rows, long)
 
 
+Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model, optimizer) -> (lr, eps) -> top-1
+
+
 def figure(path: Path, records: list[Record]) -> None:
-    """Last test top-1 over the learning rate, a line for each optimizer and eps: how much the choice matters."""
-    models = [model for model in MODELS if any(r.summary["model"] == model for r in records)]
-    with subplots(path, 1, len(models), figsize=(3.3 * len(models), 2.9)) as (canvas, axes):
+    """Last test top-1 over the settings, how much the choice matters: over lr and eps as a map for each optimizer, or,
+    where eps stayed the same, over lr as lines. A run that diverged counts 0."""
+    points: Points = defaultdict(lambda: defaultdict(list))
+    for record in (record for record in records if record.status in FINISHED):
+        s, settings = record.summary, record.config["optimizer"]
+        value = s["final"]["test/top1"] if record.status == "done" else 0.0
+        points[s["model"], s["optimizer"]][settings["lr"], settings.get("eps", 0.0)].append(value)
+    first = records[0].summary
+    title = f"{TITLES[records[0].config['figure']]}, {DATASETS.get(first['dataset'], first['dataset'])}, scale "
+    title += f"{first['scale']}: test top-1 of the last epoch (%), a diverged run counts 0"
+    several_eps = any(len({eps for _, eps in settings}) > 1 for settings in points.values())
+    (_maps if several_eps else _lines)(path, title, points)
+
+
+def _rows_and_columns(points: Points) -> tuple[list[str], list[str]]:
+    models = [model for model in MODELS if any(cell[0] == model for cell in points)]
+    return models, sorted({optimizer for _, optimizer in points}, key=order)
+
+
+def _maps(path: Path, title: str, points: Points) -> None:
+    """Rows: models; columns: optimizers. Colours from 0 to 100 %, the numbers written in."""
+    models, optimizers = _rows_and_columns(points)
+    settings = {setting for cell in points.values() for setting in cell}
+    rates, every_eps = (sorted({setting[axis] for setting in settings}) for axis in (0, 1))
+    size = (max(6.6, 0.5 * len(rates) * len(optimizers)), 0.9 + max(1.2, 0.25 * len(every_eps)) * len(models))
+    with subplots(path, len(models), len(optimizers), figsize=size, sharex=True, sharey=True) as (canvas, axes):
+        for axis, (model, optimizer) in zip(axes.flat, product(models, optimizers), strict=True):
+            values = [[points[model, optimizer].get((lr, eps), []) for lr in rates] for eps in every_eps]
+            means = [[sum(v) / len(v) if v else math.nan for v in row] for row in values]
+            axis.imshow(means, vmin=0, vmax=100, cmap="viridis", origin="lower", aspect="auto")
+            for row, column in product(range(len(every_eps)), range(len(rates))):
+                if not math.isnan(mean := means[row][column]):
+                    shade = "black" if mean > 60 else "white"
+                    axis.text(column, row, f"{mean:.0f}", ha="center", va="center", size=7, color=shade)
+            axis.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+            axis.set_yticks(range(len(every_eps)), [f"{eps:g}" for eps in every_eps])
+            axis.set_title(f"{MODELS[model]}, {look(optimizer).label}")
+        canvas.supxlabel("learning rate", size=8)
+        canvas.supylabel("eps", size=8)
+        canvas.suptitle(title, fontsize=9)
+
+
+def _lines(path: Path, title: str, points: Points) -> None:
+    """A panel a model, a line an optimizer: the mean, and the range over seeds."""
+    models, optimizers = _rows_and_columns(points)
+    with subplots(path, 1, len(models), figsize=(max(6.6, 3.3 * len(models)), 2.9)) as (canvas, axes):
         for axis, model in zip(axes[0], models, strict=True):
-            lines: dict[tuple[str, float], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
-            for record in records:
-                settings = record.config["optimizer"]
-                if record.summary["model"] == model and record.status in FINISHED:
-                    value = record.summary["final"].get("test/top1") if record.status == "done" else 0.0
-                    lines[record.summary["optimizer"], settings.get("eps", 0.0)][settings["lr"]].append(value or 0.0)
-            for (optimizer, _), points in sorted(lines.items(), key=lambda item: (order(item[0][0]), -item[0][1])):
-                style = look(optimizer)
-                rates = sorted(points)
-                means = [sum(points[rate]) / len(points[rate]) for rate in rates]
-                axis.plot(
-                    rates, means, "o", ms=2.5, lw=1, color=style.color, linestyle=style.linestyle, label=style.label
-                )
+            for optimizer in optimizers:
+                settings, style = sorted(points[model, optimizer].items()), look(optimizer)
+                rates = [rate for (rate, _), _ in settings]
+                means = [sum(values) / len(values) for _, values in settings]
+                ranges = [
+                    [mean - min(values) for mean, (_, values) in zip(means, settings, strict=True)],
+                    [max(values) - mean for mean, (_, values) in zip(means, settings, strict=True)],
+                ]
+                axis.errorbar(
+                    rates, means, ranges, marker="o", ms=2.5, lw=1, capsize=2, color=style.color,
+                    linestyle=style.linestyle, label=style.label,
+                )  # fmt: skip
             axis.set(title=MODELS[model], xlabel="learning rate", xscale="log")
-        axes[0][0].set_ylabel("test top-1, last epoch (%)")
         legend_below(canvas, axes)
-        first = records[0].summary
-        canvas.suptitle(
-            f"{TITLES[records[0].config['figure']]}, {DATASETS.get(first['dataset'], first['dataset'])}, scale "
-            f"{first['scale']}; a line an eps; diverged: 0",
-            fontsize=9,
-        )
+        canvas.suptitle(f"{title}; bars: range over seeds", fontsize=9)

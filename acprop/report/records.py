@@ -1,5 +1,7 @@
 """What every report asks of records: which belong to one cell of a table, and where they came from."""
 
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -55,7 +57,13 @@ def labels_of(cells: Cells, always: Iterable[str] = ()) -> list[str]:
     appears only as several settings needs no empty row of its own."""
     labels = {label for _, label in cells}
     split_up = {label.split(" ")[0] for label in labels if " " in label} - labels
-    return sorted({*always, *labels} - split_up, key=lambda label: (order(label.split(" ")[0]), label))
+    return sorted({*always, *labels} - split_up, key=lambda label: (order(label.split(" ")[0]), _by_value(label)))
+
+
+def _by_value(label: str) -> list[tuple[float, str]]:
+    """A key by which lr=1e-05 comes before lr=0.001, and words come in their order after numbers."""
+    parts = re.split(r"(?<==)([^,)]+)", label)
+    return [(float(part), "") if re.fullmatch(r"-?[\d.]+(e-?\d+)?", part) else (math.inf, part) for part in parts]
 
 
 def row_label(label: str) -> str:
