@@ -92,6 +92,8 @@ def test_settings_are_drawn_as_a_map_where_eps_was_varied_else_as_lines(configur
     cnn.write_all()
     with (results_root() / "tables" / "fig7_digits_laptop.csv").open() as file:
         order = [(row["lr"], row["eps"]) for row in csv.DictReader(file)]
+    caption = (results_root() / "tables" / "fig7_digits_laptop.md").read_text().splitlines()[0]
+    assert "Scale: laptop (VGG-11: 20 epochs, batch 16, width 0.25, fp32)." in caption
     assert order == [(lr, eps) for eps in ("1e-08", "1e-05") for lr in ("1e-05", "0.001", "0.01")], "by value"
     lines, before = drawn("fig5cd_digits_laptop"), drawn("fig7_digits_laptop")
     colour = torch.tensor(matplotlib.colormaps["viridis"](0.9)[:3])

@@ -12,6 +12,7 @@ from acprop.report import PUBLISHED, results_root
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import (
     Cells,
+    budgets_text,
     by_budget,
     by_cell,
     cell_text,
@@ -139,22 +140,20 @@ def _reference(study: Study, paper: Paper, model: str, label: str, metric: str, 
     return paper.get((model, label), {}).get(which, "") if metric == next(iter(study.metrics)) else ""
 
 
+def budget(config: dict[str, Any]) -> str:
+    """What an image classifier was trained with, for a caption."""
+    width = f", width {config['width']}" if "width" in config else ""
+    images = f", {config['train_size']:,} training images" if config.get("train_size") else ""
+    return f"{config['epochs']} epochs, batch {config['batch_size']}{width}{images}, {config['precision']}"
+
+
 def _caption(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper) -> str:
     records = [record for group in cells.values() for record in group]
-    budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
-    for model in MODELS:
-        config = next((r.config for r in records if r.summary["model"] == model), None)
-        if config:
-            width = f", width {config['width']}" if "width" in config else ""
-            images = f", {config['train_size']:,} training images" if config.get("train_size") else ""
-            text = f"{config['epochs']} epochs, batch {config['batch_size']}{width}{images}"
-            budgets[f"{text}, {config['precision']}"].append(MODELS[model])
-    told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
-    data = DATASETS.get(dataset, dataset)
+    data, metrics = DATASETS.get(dataset, dataset), " and ".join(study.metrics.values())
     return (
-        f"{study.title} on {data}: test {' and '.join(study.metrics.values())} in %, mean ± std (n) and 95 % interval "
-        f"over seeds; last epoch, and best epoch picked on the test set. Scale: {scale} ({told}). Bold: interval apart "
-        f"from all others. {study.note(paper)}{provenance(records)}"
+        f"{study.title} on {data}: test {metrics} in %, mean ± std (n) and 95 % interval over seeds; last epoch, and "
+        f"best epoch picked on the test set. Scale: {scale} ({budgets_text(cells, budget)}). Bold: interval apart from "
+        f"all others. {study.note(paper)}{provenance(records)}"
     )
 
 

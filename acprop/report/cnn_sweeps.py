@@ -5,8 +5,19 @@ from collections import defaultdict
 from itertools import product
 from pathlib import Path
 
+from acprop.report.cnn import budget
 from acprop.report.figures import legend_below, subplots
-from acprop.report.records import by_cell, cell_text, labels_of, models_of, provenance, row_label
+from acprop.report.records import (
+    budgets_text,
+    by_cell,
+    cell_text,
+    counts,
+    labels_of,
+    models_of,
+    provenance,
+    row_label,
+    summary_fields,
+)  # fmt: skip
 from acprop.report.stats import summarize
 from acprop.report.style import DATASETS, MODELS, look, order
 from acprop.report.tables import write_table
@@ -48,8 +59,7 @@ def table(path: Path, records: list[Record]) -> None:
                     "model": model, "optimizer": label.split(" ")[0],
                     "lr": group[0].config["optimizer"]["lr"] if group else "",
                     "eps": group[0].config["optimizer"].get("eps", "") if group else "",
-                    "seeds": " ".join(str(r.summary["seed"]) for r in group if r.status == "done"),
-                    key: round(summary.mean, 4) if summary else "", "chosen": "yes" if chosen else "",
+                    **counts(group), **summary_fields(key, summary), "chosen": "yes" if chosen else "",
                 }
             )  # fmt: skip
         rows.append(row)
@@ -61,7 +71,7 @@ def table(path: Path, records: list[Record]) -> None:
     )
     caption = (
         f"{TITLES[figure]} on {DATASETS.get(first.summary['dataset'], first.summary['dataset'])}: {judged}. "
-        f"Scale: {first.summary['scale']}. {provenance(records)}"
+        f"Scale: {first.summary['scale']} ({budgets_text(cells, budget)}). {provenance(records)}"
     )
     write_table(path, caption, ["optimizer", *(MODELS[model] for model in models)], rows, long)
 
@@ -84,14 +94,13 @@ def figure(path: Path, records: list[Record]) -> None:
     (_maps if several_eps else _lines)(path, title, points)
 
 
-def _rows_and_columns(points: Points) -> tuple[list[str], list[str]]:
-    models = [model for model in MODELS if any(cell[0] == model for cell in points)]
-    return models, sorted({optimizer for _, optimizer in points}, key=order)
+def _optimizers(points: Points) -> list[str]:
+    return sorted({optimizer for _, optimizer in points}, key=order)
 
 
 def _maps(path: Path, title: str, points: Points) -> None:
     """Rows: models; columns: optimizers. Colours from 0 to 100 %, the numbers written in."""
-    models, optimizers = _rows_and_columns(points)
+    models, optimizers = models_of(points), _optimizers(points)
     settings = {setting for cell in points.values() for setting in cell}
     rates, every_eps = (sorted({setting[axis] for setting in settings}) for axis in (0, 1))
     size = (max(6.6, 0.5 * len(rates) * len(optimizers)), 0.9 + max(1.2, 0.25 * len(every_eps)) * len(models))
@@ -114,7 +123,7 @@ def _maps(path: Path, title: str, points: Points) -> None:
 
 def _lines(path: Path, title: str, points: Points) -> None:
     """A panel a model, a line an optimizer: the mean, and the range over seeds."""
-    models, optimizers = _rows_and_columns(points)
+    models, optimizers = models_of(points), _optimizers(points)
     with subplots(path, 1, len(models), figsize=(max(6.6, 3.3 * len(models)), 2.9)) as (canvas, axes):
         for axis, model in zip(axes[0], models, strict=True):
             for optimizer in optimizers:

@@ -13,6 +13,7 @@ from acprop.report import PUBLISHED, results_root
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import (
     Cells,
+    budgets_text,
     by_budget,
     by_cell,
     cell_text,
@@ -145,14 +146,14 @@ def _kid_table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) 
     write_table(path, _caption(what, "", scale, metric, cells), header, rows, long)
 
 
+def _budget(config: dict[str, Any]) -> str:
+    text = f"{config['steps']} generator steps, batch {config['batch_size']}, width {config['width']}"
+    return f"{text}, {config['precision']}, lr {config['lr']:g}"
+
+
 def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> str:
     records = [record for group in cells.values() for record in group]
-    budgets: dict[str, list[str]] = defaultdict(list)  # the same budget is told once, for all models that had it
-    for model in models_of(cells):
-        config = next(record.config for record in records if record.summary["model"] == model)
-        text = f"{config['steps']} generator steps, batch {config['batch_size']}, width {config['width']}"
-        budgets[f"{text}, {config['precision']}, lr {config['lr']:g}"].append(MODELS[model])
-    told = "; ".join(f"{', '.join(names)}: {text}" for text, names in budgets.items())
+    told = budgets_text(cells, _budget)
     if any(record.config["lr"] != PAPER_LR for record in records):
         told += f"; the paper's lr is {PAPER_LR:g}"
     facts: dict[str, Any] = next((record.summary["fid"] for record in records if "fid" in record.summary), {})

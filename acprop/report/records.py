@@ -3,7 +3,8 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from acprop.report.stats import Summary
 from acprop.report.style import MODELS, look, order
@@ -47,8 +48,8 @@ def by_cell(records: Iterable[Record]) -> Cells:
     return cells
 
 
-def models_of(cells: Cells) -> list[str]:
-    """The models that have records, in the paper's order."""
+def models_of(cells: Collection[tuple[str, str]]) -> list[str]:
+    """The models of some cells, in the paper's order."""
     return [model for model in MODELS if any(cell[0] == model for cell in cells)]
 
 
@@ -96,6 +97,14 @@ def summary_fields(name: str, summary: Summary | None) -> dict[str, object]:
     """For a CSV: `<name>_mean`, `_std`, `_low`, `_high`; empty where there is none."""
     values = {field: getattr(summary, field, None) for field in ("mean", "std", "low", "high")}
     return {f"{name}_{field}": "" if value is None else round(value, 4) for field, value in values.items()}
+
+
+def budgets_text(cells: Cells, text: Callable[[dict[str, Any]], str]) -> str:
+    """What a caption says of the models' budgets, `text` of a config, the same once for all models that had it."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for model in models_of(cells):
+        told[text(next(group[0].config for cell, group in cells.items() if cell[0] == model))].append(MODELS[model])
+    return "; ".join(f"{', '.join(models)}: {budget}" for budget, models in told.items())
 
 
 def provenance(records: Iterable[Record]) -> str:

@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
 
 Config = dict[str, Any]
 
@@ -32,6 +34,11 @@ NOT_IDENTITY = frozenset(
         "workers",
     }
 )
+
+
+def resolved(cfg: DictConfig) -> Config:
+    """A composed config as plain dicts and lists, interpolations filled in."""
+    return cast(Config, OmegaConf.to_container(cfg, resolve=True))
 
 
 def runs_root() -> Path:

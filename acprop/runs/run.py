@@ -27,11 +27,11 @@ from typing import Any, Literal, TextIO, TypeVar
 import numpy as np
 import torch
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from acprop.runs import checkpoint, distributed, environment
 from acprop.runs.errors import Diverged, UsageError, require
-from acprop.runs.identity import Config, config_hash, run_dir, runs_root, scale_label
+from acprop.runs.identity import Config, config_hash, resolved, run_dir, runs_root, scale_label
 from acprop.runs.record import FINISHED, MetricsFile, finite_or_none, write_atomically, write_json
 from acprop.runs.telemetry import Telemetry
 from acprop.runs.tracking import Tracker, choose_mode
@@ -101,10 +101,9 @@ class Run:
             several_ranks: the caller's loop works in several processes under torchrun: all of them log the same
                 values, and rank 0 writes them down.
         """
-        config = OmegaConf.to_container(cfg, resolve=True)
-        assert isinstance(config, dict)
+        config = resolved(cfg)
         config.pop("hydra", None)
-        return cls(config, select, several_ranks)  # type: ignore[arg-type]
+        return cls(config, select, several_ranks)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -296,7 +295,7 @@ class Run:
     def keep(self, **arrays: np.ndarray) -> None:
         """Puts whole arrays beside the metrics, as arrays.npz; `Record.arrays` reads them."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         write_atomically(self.dir / "arrays.npz", buffer.getvalue())
 
     def log_image(self, name: str, image: torch.Tensor) -> None:

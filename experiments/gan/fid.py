@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from acprop.runs import UsageError, data_root, require, require_one_of, runs_root
-from acprop.runs.identity import run_dir
+from acprop.runs.identity import resolved, run_dir
 from experiments.data import ImageData
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -80,23 +80,27 @@ class FID:
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
         require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} test images")
         self.features, self.count, self.batch_size = features, count, batch_size
-        self.real = features.of(data.test_images, batch_size)
+        self.real = self.see(data.test_images)
         self.mean, self.cov = _moments(self.real)
         self.facts = {**features.facts, "dims": dims, "n_real": n, "n_fake": count, "batch_size": batch_size}
 
-    def __call__(self, images: Tensor) -> float:
-        """Of uint8 images (count, C, 32, 32)."""
-        return frechet_distance(*_moments(self.features.of(images, self.batch_size)), self.mean, self.cov)
+    def see(self, images: Tensor) -> Tensor:
+        """What the network makes of uint8 images (count, C, 32, 32): features (count, dims) for the methods below."""
+        return self.features.of(images, self.batch_size)
 
-    def kid_precision_recall(self, images: Tensor) -> dict[str, float]:
-        """Of uint8 images (count, C, 32, 32), by torch-fidelity, through the same network: the kernel distance (mean of
-        100 subsets of at most 1000 images; Binkowski et al. 2018), and the shares of generated images within the
-        manifold of real ones and of real ones within that of generated ones (3 neighbours; Kynkaanniemi et al. 2019).
+    def distance(self, fake: Tensor) -> float:
+        """FID of the features of generated images."""
+        return frechet_distance(*_moments(fake), self.mean, self.cov)
+
+    def kid_precision_recall(self, fake: Tensor) -> dict[str, float]:
+        """Of the features of generated images, by torch-fidelity: the kernel distance (mean of 100 subsets of at most
+        1000 images; Binkowski et al. 2018), and the shares of generated images within the manifold of real ones and
+        of real ones within that of generated ones (3 neighbours; Kynkaanniemi et al. 2019).
         """
         from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
         from torch_fidelity.metric_prc import prc_features_to_metric
 
-        real, fake = self.real.float(), self.features.of(images, self.batch_size).float()
+        real, fake = self.real.float(), fake.float()
         subset = min(1000, len(real), len(fake))
         kid = kid_features_to_metric(fake, real, kid_subset_size=subset, verbose=False)[KEY_METRIC_KID_MEAN]
         shares = prc_features_to_metric(fake, real, verbose=False)
@@ -163,8 +167,8 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     shared = {key: cfg[key] for key in ("dataset", "device", "checkpoint_every_s", "tracking", "scale")}
     names = {**cfg.classifier.names, "dataset": cfg.names.dataset}
     once = {"task": "features", "seed": 0, "force": False, "threads": 1, "names": names}
-    settings = OmegaConf.create({**OmegaConf.to_container(cfg.classifier, resolve=True), **shared, **once})  # type: ignore[dict-item]
-    folder = run_dir(OmegaConf.to_container(settings, resolve=True))  # type: ignore[arg-type]
+    settings = OmegaConf.create({**resolved(cfg.classifier), **shared, **once})
+    folder = run_dir(resolved(settings))
     lock = runs_root() / "features" / ".lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

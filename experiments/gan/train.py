@@ -74,13 +74,13 @@ def train(cfg: DictConfig) -> None:
             run.log("train", d_loss=d_loss, g_loss=g_loss)
             run.require_finite("sum of losses", d_loss + g_loss)
             z, y = fixed_noise(gan, cfg.fid_count, cfg.seed, run.device)
-            pictures = generate(judged, z, y, cfg.fid_batch_size)
-            value = fid(pictures)
+            seen = fid.see(generate(judged, z, y, cfg.fid_batch_size))
+            value = fid.distance(seen)
             run.log("test", **{features.metric: value})
             run.log_image("grid", sample_grid(gan, judged, run.device))
             run.require_finite(features.metric, value)
             if run.step == cfg.steps:  # once: half a minute of a core for 10,000 images
-                run.log("test", **fid.kid_precision_recall(pictures))
+                run.log("test", **fid.kid_precision_recall(seen))
             losses.zero_()
             message = f"step {run.step}/{cfg.steps}: D {d_loss:.3f}, G {g_loss:.3f}, {features.metric} {value:.2f}"
             bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)

@@ -4,9 +4,10 @@ the optimizer handed over as a node of conf/optimizer/."""
 import json
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from acprop.runs import UsageError
+from acprop.runs.identity import resolved
 from experiments.transformer.checkpoints import of_epoch
 from experiments.transformer.corpus import Corpus
 
@@ -27,8 +28,7 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
     Raises:
         UsageError: if that checkpoint is gone.
     """
-    model, node = cfg.model, OmegaConf.to_container(cfg.optimizer, resolve=True)
-    assert isinstance(node, dict)
+    model, node = cfg.model, resolved(cfg.optimizer)
     generation = {"beam": cfg.beam, **LONGEST}
     options = [
         str(corpus.folder), *_common(corpus, cpu),

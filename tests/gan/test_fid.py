@@ -61,15 +61,16 @@ def test_statistics_are_those_of_numpy_whatever_the_batch():
     expected = calculate_frechet_distance(b.mean(0), np.cov(b.T), a.mean(0), np.cov(a.T))
     for batch in (7, 100):
         judge = FID(pixels(6), digits_like(images), 50, batch)
-        assert judge(other) == pytest.approx(expected, rel=1e-9)
-        assert judge(images) == pytest.approx(0, abs=1e-6)
+        assert judge.distance(judge.see(other)) == pytest.approx(expected, rel=1e-9)
+        assert judge.distance(judge.see(images)) == pytest.approx(0, abs=1e-6)
     assert judge.facts == {"network": "pixels", "dims": 6, "n_real": 40, "n_fake": 50, "batch_size": 100}
 
 
 def test_kid_precision_and_recall_are_those_of_their_papers():
     real = torch.randint(0, 256, (40, 1, 32, 32), dtype=torch.uint8)
     fake = torch.randint(60, 200, (40, 1, 32, 32), dtype=torch.uint8)
-    got = FID(pixels(6), digits_like(real), 40, 100).kid_precision_recall(fake)
+    judge = FID(pixels(6), digits_like(real), 40, 100)
+    got = judge.kid_precision_recall(judge.see(fake))
     x, y = (images.flatten(1)[:, :6].double().numpy() for images in (fake, real))
 
     def kernel(a, b):
@@ -89,7 +90,7 @@ def test_kid_precision_and_recall_are_those_of_their_papers():
     assert got["recall"] == pytest.approx(covered(y, x))
     assert got["recall"] < got["precision"], "the fake ones lie in the middle of the real ones"
     other = Features(pixels(6).network, 6, "feature_fid", True, {"network": "pixels"})
-    assert set(FID(other, digits_like(real), 40, 100).kid_precision_recall(fake)) == {
+    assert set(FID(other, digits_like(real), 40, 100).kid_precision_recall(judge.see(fake))) == {
         "feature_kid", "precision", "recall",
     }  # fmt: skip
 
