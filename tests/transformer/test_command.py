@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acprop.report.translation import TABLE3
 from acprop.runs import Diverged, UsageError
 from acprop.runs.launch import CONF, build
 from experiments.transformer import child, translate
 from experiments.transformer.__main__ import run
 from experiments.transformer.command import generation_options, training_options
 from experiments.transformer.corpus import Corpus
+from experiments.transformer.report import TABLE3
 
 CELLS = sorted((CONF / "tuned" / "transformer" / "transformer_iwslt").glob("*.yaml"))
 CORPUS = Corpus(Path("data-bin"), "de", "en", {"train": 160239, "valid": 7283, "test": 6750})

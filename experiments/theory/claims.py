@@ -9,8 +9,8 @@ from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, criterion
 from acprop.report.claims.statements import Outcome
 from acprop.report.style import look
-from acprop.report.theory import Panel, panels
 from acprop.runs.record import Record
+from experiments.theory.report import Panel, panels
 
 
 def _map(evidence: Evidence, problem: str, name: str) -> Record | None:

@@ -6,11 +6,11 @@ from statistics import fmean
 from typing import Any
 
 from acprop.report.records import provenance
-from acprop.report.rl import done, last_return, mean_return
 from acprop.report.style import look, order
 from acprop.report.tables import write_table
 from acprop.runs import Record, require
 from acprop.runs.identity import flatten
+from experiments.rl.report import done, last_return, mean_return
 
 Setting = tuple[tuple[str, Any], ...]  # ("lr", 1e-3), ("eps", 1e-8)
 

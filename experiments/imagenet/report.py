@@ -5,8 +5,8 @@ import csv
 from pathlib import Path
 
 from acprop.report import PUBLISHED
-from acprop.report.cnn import Paper, Study, write_study
 from acprop.report.records import by_budget
+from experiments.images.report import Paper, Study, write_study
 
 TABLE2 = ("sgd", "adam", "adamw", "radam", "adashift", "adabelief", "acprop")
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from acprop.runs import Run, distributed, require, require_one_of
 from acprop.runs.launch import build
-from experiments.data import Images
+from experiments.images.data import Images
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -50,7 +50,7 @@ class Study(NamedTuple):
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every CNN table and figure from the records; returns the paths without suffix."""
-    from acprop.report import cnn_sweeps
+    from experiments.cifar import sweeps as cnn_sweeps
 
     fig6 = Study("fig6", "Fig 6", FIG6, {"top1": "top-1"}, lambda dataset, scale: published(dataset))
     written = []

@@ -1,4 +1,4 @@
-"""The theory's tables and figures: convergence maps with their counts here, everything else in theory_curves.py."""
+"""The theory's tables and figures: convergence maps with their counts here, everything else in curves.py."""
 
 import csv
 from collections import defaultdict
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report import theory_curves as curves
 from acprop.report.figures import subplots
 from acprop.report.records import provenance
 from acprop.report.style import look
 from acprop.report.tables import write_table
 from acprop.runs.record import Record, load_records
+from experiments.theory import curves
 
 CONVERGES, DIVERGES = "#E69F00", "#0072B2"  # the paper's orange plus and blue circle
 FIGURES = {"eq1": "Fig 1", "eq2": "Fig 3"}

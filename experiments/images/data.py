@@ -1,5 +1,5 @@
 """Image sets: what every one offers, and the small ones, whole in memory as uint8, augmented per batch by tensor
-operations. image_files.py has those that are read from files as they are needed.
+operations. files.py has those that are read from files as they are needed.
 
 Every small set arrives as 32x32 with its own normalisation. Order and augmentation are functions of (seed, epoch,
 batch) alone, drawn on the CPU, so they are the same on every device and a resumed run sees exactly the batches it

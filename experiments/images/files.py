@@ -20,7 +20,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from acprop.runs import UsageError, data_root, environment, require
-from experiments.data import IGNORED, Images, download, generator, parts, share_of, subset
+from experiments.images.data import IGNORED, Images, download, generator, parts, share_of, subset
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as everyone normalises it
 EVAL_BATCH = 256

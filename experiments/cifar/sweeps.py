@@ -5,7 +5,6 @@ from collections import defaultdict
 from itertools import product
 from pathlib import Path
 
-from acprop.report.cnn import budget
 from acprop.report.figures import legend_below, subplots
 from acprop.report.records import (
     budgets_text,
@@ -22,6 +21,7 @@ from acprop.report.stats import summarize
 from acprop.report.style import DATASETS, MODELS, look, order
 from acprop.report.tables import write_table
 from acprop.runs.record import FINISHED, Record
+from experiments.images.report import budget
 
 TITLES = {
     "tuning": "Tuning behind Fig 6",

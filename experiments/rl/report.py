@@ -1,5 +1,5 @@
 """Fig 9 of the paper and what stands behind it: return of an agent over environment steps as curves, table and learnt
-policy; ACProp over eps; and, in rl_sweep.py, the tuning.
+policy; ACProp over eps; and, in sweep.py, the tuning.
 
 A run is measured by its evaluation episodes alone: the last mean return; the mean return over training (area under the
 curve over its length); the first step at which 90 % of the optimum was reached.
@@ -28,7 +28,7 @@ NEAR = 0.9  # of the optimum
 
 def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
     """Rebuilds every RL table and figure from the records; returns the paths without suffix."""
-    from acprop.report import rl_sweep
+    from experiments.rl import sweep as rl_sweep
 
     writers = {
         "fig9": [
