@@ -41,9 +41,9 @@ class Failure(NamedTuple):
 failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds those of its workers
 
 
-def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs. What
-    `run` returns is the job's score, for a sweeper that chooses by it.
+def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once, whatever became of the
+    runs. What `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
@@ -80,7 +80,7 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
         sys.exit(2)
     finally:
         if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
-            report()
+            report(task)
     for failure in failures.values() if LEADER else ():
         print(f"error: {failure.line}", file=sys.stderr)
     if failures:
