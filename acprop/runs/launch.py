@@ -42,8 +42,8 @@ failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds th
 
 
 def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once, whatever became of the
-    runs. What `run` returns is the job's score, for a sweeper that chooses by it.
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once, whatever became of
+    the runs. What `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
