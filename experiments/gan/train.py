@@ -22,6 +22,7 @@ from acprop.runs.launch import build
 from experiments.gan.fid import FID, make_features
 from experiments.gan.models import GAN
 from experiments.images.data import ImageData, generator
+from experiments.images.models.convolutions import require_safe
 from experiments.images.train import CHECK_EVERY, autocast
 
 GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where the generator knows classes
@@ -41,6 +42,8 @@ def train(cfg: DictConfig) -> None:
         data = pixels_in_unit_range(data).to(run.device)
         gan = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(gan, GAN), "model", cfg.names.model, "it is no GAN; dcgan is")
+        if run.device.type == "cpu" and cfg.channels_last:
+            require_safe(generator=gan.generator, discriminator=gan.discriminator)
         gan.to(run.device, layout)
         g_optimizer = build("optimizer", cfg.optimizer, gan.generator.parameters())
         d_optimizer = build("optimizer", cfg.optimizer, gan.discriminator.parameters())
