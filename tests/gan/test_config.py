@@ -11,8 +11,14 @@ from acprop.runs.launch import CONF
 from experiments.gan.report import TABLE4
 from tests.gan.test_models import MODELS
 
-CELLS = sorted(path.relative_to(CONF / "tuned" / "gan") for path in (CONF / "tuned" / "gan").rglob("*.yaml"))
+TUNED = CONF / "gan" / "tuned" / "cifar10"
+CELLS = sorted(path.relative_to(TUNED) for path in TUNED.rglob("*.yaml"))
 BUDGETS = {"dcgan": (2, 200_000, 64), "rlgan": (1, 100_000, 32), "sngan": (5, 100_000, 64), "sagan": (5, 100_000, 64)}
+# mirrored, judged against, generator's mode, pictures, loss: StudioGAN's, and the relativistic GAN's own code
+PROTOCOLS = {
+    "dcgan": (True, "test", "eval", 10_000, "vanilla_studiogan"), "rlgan": (False, "train", "train", 50_000, "rsgan"),
+    "sngan": (True, "test", "eval", 10_000, "hinge"), "sagan": (True, "test", "eval", 10_000, "hinge"),
+}  # fmt: skip
 
 
 def plain(cfg):
@@ -26,8 +32,8 @@ def test_table4_is_complete():
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: str(cell.with_suffix("")))
 def test_every_cell_reaches_the_optimizer_at_the_papers_scale(cell, configure):
-    text = (CONF / "tuned" / "gan" / cell).read_text()
-    assert "# Source: " in text
+    text = (TUNED / cell).read_text()
+    assert yaml.safe_load(text)["tuned"]["source"]
     cfg = configure("gan", "dataset=cifar10", f"model={cell.parent}", f"optimizer={cell.stem}", "scale=paper")
     optimizer = hydra.utils.instantiate(cfg.optimizer)([torch.zeros(1, requires_grad=True)])
     group = optimizer.param_groups[0]
@@ -35,7 +41,8 @@ def test_every_cell_reaches_the_optimizer_at_the_papers_scale(cell, configure):
     assert group["eps"] == yaml.safe_load(text)["optimizer"]["eps"]
     assert (cfg.model.d_steps, cfg.steps, cfg.batch_size) == BUDGETS[cell.parent.name]
     assert (cfg.model.z_dim, cfg.width, cfg.ema, cfg.precision) == (128, 1.0, None, "fp32")
-    assert (cfg.fid_network, cfg.fid_dims, cfg.fid_count, cfg.fid_every) == ("inception", 2048, 10_000, 2000)
+    assert (cfg.fid_network, cfg.fid_dims, cfg.fid_every) == ("inception", 2048, 2000)
+    assert (cfg.mirror, cfg.fid_reference, cfg.fid_mode, cfg.fid_count, cfg.model.loss) == PROTOCOLS[cell.parent.name]
     assert scale_label(plain(cfg)) == "paper"
 
 
