@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are 
 
 from acprop.runs import Run
 from acprop.runs.launch import CONF, build
-from experiments.data import ImageData
 from experiments.gan.losses import LOSSES
 from experiments.gan.train import gan_step, pixels_in_unit_range
+from experiments.images.data import ImageData
 
 
 def main() -> None:

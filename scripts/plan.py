@@ -33,12 +33,12 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from acprop.report.cnn import FIG6
-from acprop.report.gan import TABLE4
-from acprop.report.imagenet import TABLE2
 from acprop.report.style import MODELS
-from acprop.report.translation import FAMILIES, TABLE3
 from acprop.runs.launch import CONF, build
+from experiments.gan.report import TABLE4
+from experiments.imagenet.report import TABLE2
+from experiments.images.report import FIG6
+from experiments.transformer.report import FAMILIES, TABLE3
 
 GPUS = (1, 8, 64)
 CIFAR, IMAGENET = (50_000, 10_000), (1_281_167, 50_000)  # images: training, test

@@ -1,4 +1,4 @@
-"""Writes conf/tuned/rl from the sweep's records: `make rl-sweep` runs them, the rule is acprop.report.rl_sweep.scores.
+"""Writes conf/tuned/rl from the sweep's records: `make rl-sweep` runs them, the rule is experiments.rl.sweep.scores.
 
 python scripts/tune_rl.py
 """
@@ -7,9 +7,9 @@ import argparse
 import sys
 
 from acprop.report.records import by_budget, file_name
-from acprop.report.rl_sweep import scores
 from acprop.runs import Record, UsageError, require, runs_root, write_atomically
 from acprop.runs.launch import CONF
+from experiments.rl.sweep import scores
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
-from acprop.report.cnn import FIG6
+from experiments.images.report import FIG6
 from scripts import plan
 from tests.conftest import ROOT
 

@@ -7,11 +7,12 @@ import matplotlib.image
 import pytest
 import torch
 
-from acprop.report import PUBLISHED, cnn, results_root
+from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
 from acprop.report.stats import Summary, separate_winner, summarize
 from acprop.report.tables import write_table
 from acprop.runs import Run, data_root
+from experiments.images import report as cnn
 from tests.conftest import ROOT
 
 

@@ -8,10 +8,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import zeros
 
-from acprop.report import PUBLISHED, imagenet, results_root
+from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
 from acprop.runs import Run
 from acprop.runs.launch import CONF
+from experiments.imagenet import report as imagenet
 
 CELLS = CONF / "tuned" / "imagenet" / "resnet18"
 

@@ -3,7 +3,13 @@ The page rebuilds the tables and figures that it shows."""
 
 import sys
 
-from acprop.report import claims, cnn, gan, imagenet, page, rl, theory, translation
+from acprop.report import claims, page
+from experiments.gan import report as gan
+from experiments.imagenet import report as imagenet
+from experiments.images import report as cnn
+from experiments.rl import report as rl
+from experiments.theory import report as theory
+from experiments.transformer import report as translation
 
 # each has write_all(tables, figures) -> paths written, without suffix
 TASKS = (cnn, imagenet, gan, rl, theory, translation)

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from acprop.report import gan, theory, translation
+import experiments.gan.report as gan
+import experiments.theory.report as theory
+import experiments.transformer.report as translation
 from acprop.report.records import by_budget, file_name
 from acprop.report.style import DATASETS, MODELS, look
-from acprop.report.theory_curves import OUTPUTS
 from acprop.runs.identity import flatten, runs_root
 from acprop.runs.record import Record
+from experiments.theory.curves import OUTPUTS
 
 POINTS, CURVES = 60, 3  # of a curve, of a run
 RL_FILES = {"fig9": ("fig9", "fig9_policy"), "eps": ("rl_eps",), "sweep": ("rl_sweep",)}

@@ -6,13 +6,13 @@ from acprop.runs.launch import launch
 
 
 def run(cfg: DictConfig) -> float | None:
-    from experiments.supervised import train  # torch loads only when something runs
+    from experiments.images.train import train  # torch loads only when something runs
 
     return train(cfg)
 
 
 def report() -> None:
-    from acprop.report.cnn import write_all
+    from experiments.images.report import write_all
 
     write_all()
 

@@ -12,7 +12,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def report() -> None:
-    from acprop.report.gan import write_all
+    from experiments.gan.report import write_all
 
     write_all()
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from acprop.runs import UsageError, data_root, require, require_one_of, runs_root
 from acprop.runs.identity import resolved, run_dir
-from experiments.data import ImageData
+from experiments.images.data import ImageData
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{INCEPTION_FILE}"
@@ -162,7 +162,7 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     under runs/features/; later runs, and runs that start meanwhile, take it from there.
     """
     from acprop.runs.launch import build
-    from experiments.supervised import train
+    from experiments.images.train import train
 
     shared = {key: cfg[key] for key in ("dataset", "device", "checkpoint_every_s", "tracking", "scale")}
     names = {**cfg.classifier.names, "dataset": cfg.names.dataset}

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from acprop.runs import Diverged, Run, distributed, require, require_one_of
 from acprop.runs.environment import pick_device
 from acprop.runs.launch import build
-from experiments.data import ImageData, generator
 from experiments.gan.fid import FID, make_features
 from experiments.gan.models import GAN
-from experiments.supervised import CHECK_EVERY, autocast
+from experiments.images.data import ImageData, generator
+from experiments.images.train import CHECK_EVERY, autocast
 
 GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where the generator knows classes
 Batches = Iterator[tuple[Tensor, Tensor]]

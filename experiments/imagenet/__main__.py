@@ -6,13 +6,13 @@ from acprop.runs.launch import launch
 
 
 def run(cfg: DictConfig) -> float | None:
-    from experiments.supervised import train  # torch loads only when something runs
+    from experiments.images.train import train  # torch loads only when something runs
 
     return train(cfg)
 
 
 def report() -> None:
-    from acprop.report.imagenet import write_all
+    from experiments.imagenet.report import write_all
 
     write_all()
 

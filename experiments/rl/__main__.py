@@ -12,7 +12,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def report() -> None:
-    from acprop.report.rl import write_all
+    from experiments.rl.report import write_all
 
     write_all()
 

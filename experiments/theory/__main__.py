@@ -17,7 +17,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def report() -> None:
-    from acprop.report.theory import write_all
+    from experiments.theory.report import write_all
 
     write_all()
 

@@ -15,7 +15,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def report() -> None:
-    from acprop.report.translation import write_all
+    from experiments.transformer.report import write_all
 
     write_all()
 

@@ -6,9 +6,9 @@ import hydra
 import pytest
 import torch
 
-from acprop.report.cnn import FIG6
 from acprop.runs.errors import UsageError
 from acprop.runs.launch import CONF, build, explain
+from experiments.images.report import FIG6
 from tests.conftest import ROOT
 
 
@@ -16,7 +16,9 @@ def options(group):
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-MODELS = [name for name in options("model") if "experiments.models." in (CONF / "model" / f"{name}.yaml").read_text()]
+MODELS = [
+    name for name in options("model") if "experiments.images.models." in (CONF / "model" / f"{name}.yaml").read_text()
+]
 CELLS = sorted(path.relative_to(CONF / "tuned" / "cifar") for path in (CONF / "tuned" / "cifar").rglob("*.yaml"))
 
 

@@ -8,7 +8,7 @@ import yaml
 from acprop.report import results_root
 from acprop.runs import load_records
 from acprop.runs.launch import CONF
-from experiments.data import digits
+from experiments.images.data import digits
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 ONE_SEED = "sweep.report='figure=fig5cd seed=0'"

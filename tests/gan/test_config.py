@@ -6,9 +6,9 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from acprop.report.gan import TABLE4
 from acprop.runs.identity import config_hash, scale_label
 from acprop.runs.launch import CONF
+from experiments.gan.report import TABLE4
 from tests.gan.test_models import MODELS
 
 CELLS = sorted(path.relative_to(CONF / "tuned" / "gan") for path in (CONF / "tuned" / "gan").rglob("*.yaml"))

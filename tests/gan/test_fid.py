@@ -11,9 +11,9 @@ from pytorch_fid.fid_score import calculate_frechet_distance, get_activations
 from torchvision.utils import save_image
 
 from acprop.runs import UsageError, load_records
-from experiments import data
 from experiments.gan import fid
 from experiments.gan.fid import FID, Features, classifier, frechet_distance, inception
+from experiments.images import data
 
 CPU = torch.device("cpu")
 
@@ -173,7 +173,7 @@ def test_the_classifier_is_trained_once_and_always_the_same(configure, monkeypat
     again = classifier(configure("gan", *SMALL, "seed=3", "model=sngan", "scale=smoke"), CPU)
     assert torch.equal(again.of(images, 2), first), "whatever run asks for it"
     state = torch.load(record.path / "checkpoint.pt", weights_only=True)["objects"]["model"]
-    from experiments.models import resnet34
+    from experiments.images.models import resnet34
 
     net = resnet34(10, 1, 0.03125)
     net.load_state_dict(state)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from acprop.report import PUBLISHED, gan, results_root
+from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
 from acprop.runs import Run
+from experiments.gan import report as gan
 
 FACTS = {"network": "inception", "dims": 2048, "n_real": 10000, "n_fake": 10000, "batch_size": 100}
 

@@ -13,8 +13,9 @@ import torch
 from matplotlib.image import imread
 
 from acprop.runs import UsageError, load_records
-from experiments import data, supervised
 from experiments.gan.train import fixed_noise, gan_step, generate, pixels_in_unit_range, train
+from experiments.images import data
+from experiments.images import train as supervised
 from tests.cifar.test_runner import write_cifar10
 from tests.conftest import ROOT
 from tests.gan.test_fid import SMALL, write_random_inception

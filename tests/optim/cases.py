@@ -27,6 +27,8 @@ class Case:
         arguments = self.arguments()
         if "decoupled_weight_decay" in arguments:
             arguments["decoupled"] = arguments.pop("decoupled_weight_decay")
+        if self.cls is not ACProp:
+            arguments.pop("variant", None)  # a transcription each
         return self.transcription(start, grads, **arguments)
 
 
@@ -51,6 +53,8 @@ def _cases() -> dict[str, Case]:
         ("adashift", AdaShift, oracle.adashift, {}),
         ("adashift-1", AdaShift, oracle.adashift, {"keep_num": 1, "reduce": None}),
         ("adashift-3", AdaShift, oracle.adashift, {"keep_num": 3, "reduce": "max"}),
+        ("adashift-script", AdaShift, oracle.adashift_script, {"variant": "script"}),
+        ("adashift-script-1", AdaShift, oracle.adashift_script, {"variant": "script", "keep_num": 1, "reduce": None}),
         ("adopt", ADOPT, oracle.adopt, {}),
         ("adopt-unclipped", ADOPT, oracle.adopt, {"clip_power": None}),
         ("avagrad", AvaGrad, oracle.avagrad, {}),

@@ -80,6 +80,26 @@ def adashift(
     return path
 
 
+def adashift_script(
+    x, grads, lr, betas, eps, keep_num=10, reduce="max", weight_decay=0.0, decoupled=False, maximize=False
+):  # fmt: skip
+    """The class in the ACProp repository: a queue of gradients, and a mean that is left alone until it is full."""
+    b1, b2 = betas
+    weight = sum(b1**i for i in range(keep_num))
+    queue, m, v, path = [], np.zeros_like(x), np.zeros_like(x), []
+    for t, g in enumerate(grads, 1):
+        x, g = prepared(x, g, lr, weight_decay, decoupled, maximize)
+        if len(queue) == keep_num:
+            old = queue.pop(0)
+            m = (m - b1 ** (keep_num - 1) / weight * old) * b1 + g / weight
+            square = old * old
+            v = v * b2 + (1 - b2) * (square.max() if reduce == "max" else square)
+            x = x - lr * m / (np.sqrt(v / (1 - b2 ** (t - keep_num))) + eps)
+        queue.append(g)
+        path.append(x)
+    return path
+
+
 def adopt(x, grads, lr, betas, eps, clip_power=0.25, weight_decay=0.0, decoupled=False, maximize=False):
     b1, b2 = betas
     m, v, path = np.zeros_like(x), None, []

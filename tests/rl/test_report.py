@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from acprop.report import results_root, rl, rl_sweep
+from acprop.report import results_root
 from acprop.report.__main__ import main
 from acprop.report.stats import probability_of_improvement
 from acprop.runs import Run, UsageError, load_records
 from acprop.runs.record import write_json
+from experiments.rl import report as rl
+from experiments.rl import sweep as rl_sweep
 from experiments.rl.four_rooms import FREE, LAYOUT, MOVES
 from scripts import tune_rl
 

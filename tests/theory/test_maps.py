@@ -5,8 +5,9 @@ import csv
 import numpy as np
 import pytest
 
-from acprop.report import PUBLISHED, results_root, theory
+from acprop.report import PUBLISHED, results_root
 from acprop.runs import UsageError, load_records
+from experiments.theory import report as theory
 from experiments.theory.__main__ import run
 from experiments.theory.maps import beta2, simulate
 from experiments.theory.problems import PERIODIC

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from acprop.report import results_root, theory
+from acprop.report import results_root
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
+from experiments.theory import report as theory
 from experiments.theory.__main__ import run
 from experiments.theory.mlp import denominator
 from experiments.theory.problems import STOCHASTIC, rosenbrock, rosenbrock_gradient
@@ -72,7 +73,7 @@ def test_horizons_side_by_side_are_runs_of_their_own():
 @pytest.mark.parametrize(("name", "delay"), [("rmsprop", 0), ("adashift", 0), ("acprop", 1)])
 def test_denominator_is_what_the_gradient_is_divided_by(name, delay, configure):
     """For optimizers whose numerator is the gradient: lr * g / step, of the same step or the next."""
-    more = ["optimizer.keep_num=1"] if name == "adashift" else []
+    more = ["optimizer.keep_num=1", "optimizer.variant=paper"] if name == "adashift" else []
     cfg = configure("theory", "study=fig5", f"optimizer={name}", "optimizer.lr=0.01", *more)
     x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     optimizer = build("optimizer", cfg.optimizer, [x])

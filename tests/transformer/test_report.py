@@ -5,9 +5,10 @@ import csv
 import matplotlib.image
 import pytest
 
-from acprop.report import results_root, translation
+from acprop.report import results_root
 from acprop.report.__main__ import main
 from acprop.runs import Run
+from experiments.transformer import report as translation
 
 
 def leave(configure, *overrides, bleu=30.0, status="done", epochs=3):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from acprop.report import translation
 from acprop.report.__main__ import main
 from acprop.runs import data_root, load_records
 from experiments.transformer import checkpoints
+from experiments.transformer import report as translation
 from experiments.transformer.translate import train
 from tests.conftest import ROOT
 from tests.transformer.conftest import SMOKE, write_archive

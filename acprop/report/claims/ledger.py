@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from acprop.report import PUBLISHED, results_root
-from acprop.report.claims import rules, statements, theory
+from acprop.report.claims import rules, statements
 from acprop.report.claims.evidence import Evidence, folders
 from acprop.report.claims.published import cells
 from acprop.report.claims.statements import Outcome
 from acprop.report.style import DATASETS, MODELS, look
-from acprop.report.theory import published_maps
 from acprop.runs.record import write_atomically
+from experiments.theory import claims as theory
+from experiments.theory.report import published_maps
 
 PARTS = {  # in the paper's order, theory first
     "fig1": "Fig 1: convergence map of Eq.1",

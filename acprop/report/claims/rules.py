@@ -76,7 +76,7 @@ class Metric(NamedTuple):
 
 
 def _mean_return(record: Record) -> float:
-    from acprop.report.rl import mean_return
+    from experiments.rl.report import mean_return
 
     return mean_return(record)
 
