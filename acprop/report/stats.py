@@ -5,8 +5,8 @@ two samples   the exact permutation test of the Mann-Whitney statistic, and P(be
 blocks        the same test where cells of a sweep are copies of one another
 equivalence   two one-sided tests against a published value, and their power
 
-A run that failed is in every sample, as the worst value there is. tests/claims/test_error_rates.py holds each test to its
-error rate by simulation.
+A run that failed is in every sample, as the worst value there is. tests/claims/test_error_rates.py holds each test to
+its error rate by simulation.
 """
 
 import math
@@ -47,8 +47,8 @@ class Summary:
 
 
 def summarize(values: Sequence[float], bounds: tuple[float, float] = UNBOUNDED) -> Summary | None:
-    """None for no values. The interval is cut at `bounds`, the metric's range: the mean lies within it, so the rest of the
-    interval covers the mean as often as the whole."""
+    """None for no values. The interval is cut at `bounds`, the metric's range: the mean lies within it, so the rest of
+    the interval covers the mean as often as the whole."""
     from scipy.stats import t
 
     n = len(values)
@@ -140,13 +140,13 @@ def _tail(ranks: tuple[int, ...], n: int) -> Any:
 
 
 def pairs_to_win(n: int, level: float) -> int:
-    """Of the n * n pairs of two samples of n without ties, the fewest won that are significant; n * n + 1 if none is."""
+    """Of the n * n pairs of two samples of n without ties, the fewest won that are significant; more if none is."""
     above = _tail(tuple(range(2, 4 * n + 1, 2)), n)
     return next((won for won in range(n * n + 1) if above[2 * won + n * (n + 1)] <= level), n * n + 1)
 
 
 def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
-    """(P, low, high): P(a run of `x` is larger than one of `y`) and its 95 % interval; None below FEWEST runs a side."""
+    """(P, low, high): P(a run of `x` is larger than one of `y`), its 95 % interval; None below FEWEST runs a side."""
     if min(len(x), len(y)) < FEWEST:
         return None
     found = compare(x, y)
@@ -154,8 +154,8 @@ def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm, A simple sequentially rejective multiple test procedure, 1979): where each at most `level`
-    is rejected, the chance of a single false rejection is at most `level`."""
+    """Adjusted p-values (Holm, A simple sequentially rejective multiple test procedure, 1979): where each at most
+    `level` is rejected, the chance of a single false rejection is at most `level`."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

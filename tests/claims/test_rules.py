@@ -104,9 +104,10 @@ def test_settings_maps_intervals_and_facts():
     def verdict(better, greater, less, smallest=0.001):
         return rules.of_settings(Blocks(better, greater, less, smallest, 10, 5))
 
-    assert [verdict(0.9, 0.03, 1.0), verdict(0.7, 0.03, 1.0), verdict(0.1, 1.0, 0.03), verdict(1.0, 0.06, 1.0, 0.06)] == [
-        REPRODUCED, INCONCLUSIVE, NOT_REPRODUCED, TOO_FEW,
-    ]  # fmt: skip
+    assert verdict(0.9, 0.03, 1.0) == REPRODUCED
+    assert verdict(0.7, 0.03, 1.0) == INCONCLUSIVE, "significant, and less than the minimal effect"
+    assert verdict(0.1, 1.0, 0.03) == NOT_REPRODUCED
+    assert verdict(1.0, 0.06, 1.0, smallest=0.06) == TOO_FEW
     assert [rules.of_map(n, 525) for n in (0, 5, 6)] == [REPRODUCED, REPRODUCED, NOT_REPRODUCED]
     assert [rules.of_interval(*n, -0.43) for n in ((-0.5, -0.45), (-0.4, -0.38), (-0.45, -0.4))] == [
         REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE
