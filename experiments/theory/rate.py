@@ -1,5 +1,5 @@
-"""The rate: mean squared gradient norm over a run of T steps, against T: at the constant step a_0 / sqrt(T), of which the
-theorem speaks, or at a_0 / sqrt(t), where a factor log T can show."""
+"""The rate: mean squared gradient norm over a run of T steps, against T: at the constant step a_0 / sqrt(T), of which
+the theorem speaks, or at a_0 / sqrt(t), where a factor log T can show."""
 
 from collections.abc import Sequence
 

@@ -55,8 +55,8 @@ def valley(
     lrs: Sequence[float], beta1: float, beta2: float, x0: Sequence[float], steps: int, budget: float,
 ) -> None:  # fmt: skip
     """Rosenbrock with every lr of the grid at once. Of each optimizer two are logged: lr, distance and loss of the one
-    with the smallest mean distance to (1, 1) over the run, which the figure shows; and `by_final`, those of the one with
-    the smallest distance at the end. `published`: an optimizer at the settings that its published curve follows.
+    with the smallest mean distance to (1, 1) over the run, which the figure shows; and `by_final`, those of the one
+    with the smallest distance at the end. `published`: an optimizer at the settings that its published curve follows.
 
     Keeps t (points,), path (optimizer, points, 2), distance (optimizer, points), lr.
     """
