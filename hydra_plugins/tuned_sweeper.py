@@ -7,8 +7,9 @@ in the namespace `hydra_plugins` alone.)
     report   how the chosen settings run: `figure=fig6 seed=0,1,2`
 
 All are Hydra overrides, a comma list is every value in turn. A job returns its score; the largest mean of a cell's
-optimizer is chosen, the first among equals. Where a chosen setting lies at an end of its grid a better one may lie beyond:
-the grid then grows there, and every optimizer of the sweep gets as many trials more (`further`), ROUNDS times at most.
+optimizer is chosen, the first among equals. Where a chosen setting lies at an end of its grid a better one may lie
+beyond: the grid then grows there, and every optimizer of the sweep gets as many trials more (`further`), ROUNDS times
+at most.
 """
 
 import math
@@ -130,8 +131,8 @@ def at_ends(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
 
 
 def further(job: Sequence[str], jobs: Sequence[Sequence[str]], count: int) -> list[Job]:
-    """`count` trials more around the best: first one step beyond each end that it lies at, by the factor between the last
-    two values; then half-way, on a logarithmic scale, to its neighbours. Fewer only where a grid has too few sides."""
+    """`count` trials more around the best: first one step beyond each end that it lies at, by the factor between the
+    last two values; then half-way, on a logarithmic scale, to its neighbours. Fewer only where a grid has too few."""
     values, ends = grid(jobs), at_ends(job, jobs)
     own = {word.partition("=")[0]: word.partition("=")[2] for word in job}
     beyond, between = [], []

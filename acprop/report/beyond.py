@@ -33,9 +33,9 @@ def time_to_target(curve: Sequence[tuple[float, float]], target: float) -> float
 
 
 class Sensitivity(NamedTuple):
-    """best: the setting of the largest mean. curve: (setting / best, mean). decades: the width, in powers of ten, of the
-    range around the best in which the mean stays within `tolerance` of it. open: whether the range ends at the grid's
-    own edge, so that the width is only a lower bound."""
+    """best: the setting of the largest mean. curve: (setting / best, mean). decades: the width, in powers of ten, of
+    the range around the best in which the mean stays within `tolerance` of it. open: whether the range ends at the
+    grid's own edge, so that the width is only a lower bound."""
 
     best: float
     curve: list[tuple[float, float]]

@@ -105,8 +105,8 @@ def rosenbrock_table(path: Path, records: list[Record]) -> None:
     rows = [[look(name).label, *(cells.get((name, rule), "") for rule in rules)] for name in study["optimizers"]]
     caption = (
         f"Rosenbrock from {tuple(study['x0'])} after {record.arrays['t'][-1]:,} steps: distance to (1, 1), at the lr "
-        f"of {study['lrs']} with the smallest mean distance over the run, at that with the smallest distance at the end, "
-        "and at the lr that the published curve follows. Which optimizer is nearest depends on the rule. "
+        f"of {study['lrs']} with the smallest mean distance over the run, at that with the smallest distance at the "
+        "end, and at the lr that the published curve follows. Which optimizer is nearest depends on the rule. "
         f"{provenance(records)}"
     )
     header = ["optimizer", "lr by mean distance", "lr by final distance", "lr of the published curve"]
