@@ -55,6 +55,15 @@ FONT: dict[Any, Any] = {
 }
 
 
+def model_name(model: str) -> str:
+    """As people write it; one that the suite does not know, as its config is called."""
+    return MODELS.get(model, model)
+
+
+def dataset_name(dataset: str) -> str:
+    return DATASETS.get(dataset, dataset)
+
+
 def look(optimizer: str) -> Look:
     """The look of an optimizer; one the suite does not know is grey under its own name."""
     return OPTIMIZERS.get(optimizer, Look(optimizer, "#999999", "-"))

@@ -11,7 +11,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
@@ -21,12 +20,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from acprop.runs.conf import CONF, options
 from acprop.runs.errors import UsageError
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
 LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
-CONF = Path(__file__).resolve().parents[2] / "conf"
 # conf/hydra/launcher names its files as the plugins name their schemas, to be checked against them. Said on import: a
 # launcher's worker composes too.
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
@@ -42,9 +41,9 @@ class Failure(NamedTuple):
 failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds those of its workers
 
 
-def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs. What
-    `run` returns is the job's score, for a sweeper that chooses by it.
+def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once, whatever became of the
+    runs. What `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
@@ -81,7 +80,7 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
         sys.exit(2)
     finally:
         if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
-            report()
+            report(task)
     for failure in failures.values() if LEADER else ():
         print(f"error: {failure.line}", file=sys.stderr)
     if failures:
@@ -101,31 +100,20 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
 def explain(error: Exception, task: str) -> str:
     """A Hydra or OmegaConf error as one line that says what exists instead."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _explain_missing(error.missing_cfg_file)
+        return _explain_missing(error.missing_cfg_file, task)
     unknown_key = r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'"
     if match := re.match(unknown_key, str(error)):
         return _explain_unknown_key(match[1], task)
     return _one_line(str(error))
 
 
-def _explain_missing(name: str) -> str:
+def _explain_missing(name: str, task: str) -> str:
     group, _, option = name.rpartition("/")
-    options = _options(CONF / group)
-    if name.startswith("tuned/"):
-        # tuned/<task>/<model>/<optimizer>: the group may not exist at all
-        task, model = [*name.split("/"), "", ""][1:3]
-        cells = _options(CONF / "tuned" / task)
-        return (
-            f"optimizer={option}: no published cell {name} for model={model}; published: {', '.join(cells)}; "
-            f"tuned=none runs conf/optimizer/{option}.yaml as it stands"
-        )
-    close = difflib.get_close_matches(option, options, 1)
+    folder = group if (CONF / group).is_dir() else f"{task}/{group}"  # a group of this task's own
+    here = [one for one in options(CONF / folder) if "/" not in one]
+    close = difflib.get_close_matches(option, here, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"{group}={option}: there is no conf/{name}.yaml{hint}; choose one of {', '.join(options)}"
-
-
-def _options(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    return f"{group}={option}: there is no conf/{folder}/{option}.yaml{hint}; choose one of {', '.join(here)}"
 
 
 def _explain_unknown_key(key: str, task: str) -> str:

@@ -30,9 +30,10 @@ import yaml
 from omegaconf import DictConfig
 
 from acprop.runs import checkpoint, distributed, environment
+from acprop.runs.conf import require_tuned
 from acprop.runs.errors import Diverged, UsageError, require
 from acprop.runs.identity import Config, config_hash, resolved, run_dir, runs_root, scale_label
-from acprop.runs.record import FINISHED, MetricsFile, finite_or_none, write_atomically, write_json
+from acprop.runs.record import FINISHED, SCHEMA, MetricsFile, finite_or_none, write_atomically, write_json
 from acprop.runs.telemetry import Telemetry
 from acprop.runs.tracking import Tracker, choose_mode
 
@@ -103,6 +104,7 @@ class Run:
         """
         config = resolved(cfg)
         config.pop("hydra", None)
+        require_tuned(config)
         return cls(config, select, several_ranks)
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -130,6 +132,7 @@ class Run:
         self._started = self._last_save = time.monotonic()
         self._start_step = self.step
         self.summary = {
+            "schema": SCHEMA,
             "status": "running",
             **{name: self.config["names"][name] for name in ("dataset", "model", "optimizer")},
             "task": self.config["task"],
