@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from acprop.runs.record import Record
 
 PARTS = {
+    "method": "The method: ACProp, step for step",
     "fig1": "Fig 1: convergence map of Eq.1",
     "fig2": "Fig 2: trajectories on Eq.1",
     "fig3": "Fig 3: convergence map of Eq.2",
@@ -23,6 +24,7 @@ PARTS = {
     "table4": "Table 4: GANs on CIFAR-10, FID",
     "table5": "Table 5: AvaGrad against ACProp",
     "fig9": "Fig 9: DQN on four-rooms",
+    "abstract": "The abstract: over all tasks",
 }
 OTHER = "other"  # of no part of the paper
 
