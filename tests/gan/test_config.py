@@ -6,11 +6,12 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from acprop.runs.conf import roster
 from acprop.runs.identity import config_hash, scale_label
 from acprop.runs.launch import CONF
-from experiments.gan.report import TABLE4
 from tests.gan.test_models import MODELS
 
+TUNED = CONF / "gan" / "tuned" / "cifar10"
 TUNED = CONF / "gan" / "tuned" / "cifar10"
 CELLS = sorted(path.relative_to(TUNED) for path in TUNED.rglob("*.yaml"))
 BUDGETS = {"dcgan": (2, 200_000, 64), "rlgan": (1, 100_000, 32), "sngan": (5, 100_000, 64), "sagan": (5, 100_000, 64)}
@@ -26,7 +27,7 @@ def plain(cfg):
 
 
 def test_table4_is_complete():
-    assert {(cell.parent.name, cell.stem) for cell in CELLS} == {(m, o) for m in BUDGETS for o in TABLE4}
+    assert {(cell.parent.name, cell.stem) for cell in CELLS} == {(m, o) for m in BUDGETS for o in roster("table4")}
     assert set(MODELS) == set(BUDGETS)
 
 
@@ -53,7 +54,7 @@ def test_a_smaller_scale_changes_the_budget_alone(model, scale, configure):
     whole = configure("gan", f"model={model}", "scale=paper")
     differ = {key for key in whole if key not in ("hydra", "scale") and small[key] != whole[key]}
     assert differ <= {
-        "steps", "batch_size", "width", "lr", "fid_every", "fid_count", "threads", "model", "optimizer",
+        "steps", "batch_size", "width", "lr", "fid_every", "fid_count", "threads", "model", "optimizer", "tuned",
     }  # fmt: skip
     assert {k for k in whole.model if small.model[k] != whole.model[k]} == {"width"}
     assert {k for k in whole.optimizer if small.optimizer[k] != whole.optimizer[k]} <= {"lr"}
