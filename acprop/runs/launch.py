@@ -94,8 +94,9 @@ def name_of_job() -> str:
     return " ".join(HydraConfig.get().overrides.task)
 
 
-def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once if anything ran. What `run` returns is the job's score, for a sweeper that chooses by it.
+def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once if anything ran. What
+    `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
@@ -108,7 +109,7 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], Non
         with Watch(give_up, before=end_children):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
             if LEADER and any(outcome is None or not outcome.mistake for outcome in job.outcomes.values()):
-                report()
+                report(task)
     except Interrupted as stop:
         if LEADER:
             say_interrupted(stop.code - 128)  # type: ignore[operator]

@@ -132,6 +132,14 @@ class Record:
     def status(self) -> str:
         return self.summary["status"]
 
+    @cached_property
+    def stamp(self) -> str:
+        """Changes whenever the record does."""
+        if self._line:
+            return json.dumps([self.folder, self.summary])
+        path = self.path / "run.json"
+        return f"{self.folder} {path.stat().st_mtime_ns}" if path.exists() else self.folder
+
     @property
     def key(self) -> tuple[str, str, str, str, str, int]:
         """Which run it is, whoever made it and wherever it lies."""

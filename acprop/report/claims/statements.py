@@ -12,7 +12,7 @@ from acprop.report.claims.evidence import Evidence, Study, one_setting
 from acprop.report.claims.published import BEST, Cell, cells
 from acprop.report.records import cell_text, row_label
 from acprop.report.stats import summarize
-from acprop.report.style import DATASETS
+from acprop.report.style import dataset_name
 from acprop.runs.record import Record
 
 
@@ -121,7 +121,7 @@ def settings(
     for (data, scale), group in small.items():
         wins, losses, used = pairs(group)
         if wins + losses > 1:  # at one setting this is no sweep
-            told.append(f"{DATASETS.get(data, data)}, {scale}: better at {wins}, worse at {losses} settings")
+            told.append(f"{dataset_name(data)}, {scale}: better at {wins}, worse at {losses} settings")
             records += used
     wins, losses, used = pairs(full)
     if wins + losses > 1:
