@@ -75,7 +75,7 @@ def test_a_shortened_dict_loads_what_it_has():
 
 
 def test_a_load_that_fails_leaves_no_hook():
-    params, optimizer = trained(ACProp, torch.bfloat16)
+    _, optimizer = trained(ACProp, torch.bfloat16)
     with pytest.raises(ValueError, match="different number of parameter groups"):
         optimizer.load_state_dict({"state": {}, "param_groups": []})
     assert not optimizer._optimizer_load_state_dict_pre_hooks
