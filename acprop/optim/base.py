@@ -221,7 +221,7 @@ class AdaptiveOptimizer(Optimizer):
             state = self.state[p]
             if not state:
                 on = p.device if group["capturable"] else "cpu"
-                state["step"] = torch.zeros((), dtype=torch.float32, device=on)
+                state["step"] = torch.tensor(0.0, dtype=torch.float32, device=on)
                 self._init_state(p, state, group)
                 if group["kahan_sum"]:
                     state["low_bits"] = no_low_bits(p)
