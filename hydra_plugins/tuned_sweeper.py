@@ -6,12 +6,16 @@ in the namespace `hydra_plugins` alone.)
     tuning   how a setting is judged, on data that the report does not use; null: every setting is reported
     report   how the chosen settings run: `figure=fig6 seed=0,1,2`
 
-All are Hydra overrides, a comma list is every value in turn. A job returns its score; the largest of a cell's optimizer
-is chosen, the first among equals.
+All are Hydra overrides, a comma list is every value in turn. A job returns its score; the largest mean of a cell's
+optimizer is chosen, the first among equals. Where a chosen setting lies at an end of its grid a better one may lie
+beyond: the grid then grows there, and every optimizer of the sweep gets as many trials more (`further`), ROUNDS times
+at most.
 """
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from hydra._internal.core_plugins import basic_sweeper
@@ -21,6 +25,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 
 Job = list[str]
+ROUNDS = 2  # as often a grid may grow
+LOG_SCALE = ("lr", "eps", "weight_decay")  # settings that grow by a factor; others, such as betas, end where they end
 
 
 class TunedSweeper(Sweeper):
@@ -51,20 +57,41 @@ class TunedSweeper(Sweeper):
         self.run([[*job, *how, *extra] for job in chosen for how in self.every(self.spec.report)])
 
     def tune(self, candidates: dict[str, list[Job]], extra: Job) -> list[Job]:
-        """Runs every candidate and returns the best of each cell's optimizer."""
-        jobs = [job for group in candidates.values() for job in group]
-        scores = iter(self.run([[*job, *self.spec.tuning.split(), *extra] for job in jobs]))
+        """Runs every candidate, and further ones where the best is at an end; returns the best of each cell's
+        optimizer."""
+        worth: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in candidates}
+        for _ in range(ROUNDS + 1):
+            self.judge(candidates, worth, extra)
+            ends = {
+                name: at_ends(best(scores), list(scores)) if max(scores.values()) > -math.inf else []
+                for name, scores in worth.items()
+            }
+            most = max(len(keys) for keys in ends.values())
+            if not most:
+                break
+            candidates = {name: further(best(scores), list(scores), most) for name, scores in worth.items()}
         chosen = []
-        for name, group in candidates.items():
-            worth = [next(scores) for _ in group]
-            best = max(range(len(group)), key=worth.__getitem__)
-            if worth[best] == -math.inf:
-                print(f"{name}: none of its {len(group)} settings ended well; it is left out")
-            else:
-                setting = " ".join(override for override in group[best] if override not in name.split())
-                print(f"{name}: {setting}, the best of {len(group)} with {worth[best]:.2f}")
-                chosen.append(group[best])
+        for name, scores in worth.items():
+            job = best(scores)
+            if scores[job] == -math.inf:
+                print(f"{name}: none of its {len(scores)} settings ended well; it is left out")
+                continue
+            setting = " ".join(override for override in job if override not in name.split())
+            edge = f"; warning: at the end of its grid in {', '.join(ends[name])}" if ends[name] else ""
+            print(f"{name}: {setting}, the best of {len(scores)} with {scores[job]:.2f}{edge}")
+            chosen.append(list(job))
         return chosen
+
+    def judge(
+        self, candidates: dict[str, list[Job]], worth: dict[str, dict[tuple[str, ...], float]], extra: Job
+    ) -> None:
+        """Adds the mean score of every candidate to `worth`."""
+        hows = self.every(self.spec.tuning)
+        jobs = [[*job, *how, *extra] for group in candidates.values() for job in group for how in hows]
+        scores = iter(self.run(jobs))
+        for name, group in candidates.items():
+            for job in group:
+                worth[name][tuple(job)] = fmean([next(scores) for _ in hows])
 
     def run(self, jobs: list[Job]) -> list[float]:
         """The jobs' scores in their order; minus infinity where there is none."""
@@ -77,3 +104,46 @@ class TunedSweeper(Sweeper):
     def every(self, overrides: str) -> list[Job]:
         parsed = self.parser.parse_overrides(overrides.split())
         return basic_sweeper.BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+
+
+# -- beyond a grid -----------------------------------------------------------------------------------------------------
+
+
+def best(scores: dict[tuple[str, ...], float]) -> tuple[str, ...]:
+    return max(scores, key=scores.__getitem__)
+
+
+def grid(jobs: Sequence[Sequence[str]]) -> dict[str, list[float]]:
+    """The settings on a logarithmic scale that differ between jobs, and their values in order."""
+    values: dict[str, set[float]] = defaultdict(set)
+    for job in jobs:
+        for word in job:
+            key, _, value = word.partition("=")
+            if key.rpartition(".")[2] in LOG_SCALE:
+                values[key].add(float(value))
+    return {key: sorted(found) for key, found in values.items() if len(found) > 1 and min(found) > 0}
+
+
+def at_ends(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The settings of `job` that are the smallest or the largest of all jobs."""
+    own = {word.partition("=")[0]: word.partition("=")[2] for word in job}
+    return [key for key, values in grid(jobs).items() if float(own[key]) in (values[0], values[-1])]
+
+
+def further(job: Sequence[str], jobs: Sequence[Sequence[str]], count: int) -> list[Job]:
+    """`count` trials more around the best: first one step beyond each end that it lies at, by the factor between the
+    last two values; then half-way, on a logarithmic scale, to its neighbours. Fewer only where a grid has too few."""
+    values, ends = grid(jobs), at_ends(job, jobs)
+    own = {word.partition("=")[0]: word.partition("=")[2] for word in job}
+    beyond, between = [], []
+    for key, known in values.items():
+        at = known.index(float(own[key]))
+        for side in (-1, 1):
+            if 0 <= at + side < len(known):
+                between.append((key, math.sqrt(known[at] * known[at + side])))
+            elif key in ends:
+                beyond.append((key, known[at] ** 2 / known[at - side]))
+    return [
+        [f"{key}={value:.3g}" if word.startswith(f"{key}=") else word for word in job]
+        for key, value in [*beyond, *between][:count]
+    ]

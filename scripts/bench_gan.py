@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are 
 
 from acprop.runs import Run
 from acprop.runs.launch import CONF, build
-from experiments.data import ImageData
 from experiments.gan.losses import LOSSES
 from experiments.gan.train import gan_step, pixels_in_unit_range
+from experiments.images.data import ImageData
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def measure(model: str, threads: int, steps: int, width: float) -> None:
 
     with Run.open(cfg) as run:
         data = ImageData(images, labels, images, labels, half, half, 10, flip=True)
-        data = pixels_in_unit_range(data).to(run.device)
+        data = pixels_in_unit_range(data, cfg.mirror).to(run.device)
         batches = data.endless_batches(0, cfg.batch_size, memory_format=torch.channels_last)
         ready = cycle([next(batches) for _ in range(4)])
         pauses = run.batches(range(10**9))

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from acprop.runs.environment import available_cores
-from experiments.image_files import MEAN, STD, image_folder, one_thread
+from experiments.images.files import MEAN, STD, image_folder, one_thread
 from scripts.make_jpegs import make
 
 BATCH, SIZE = 64, 224

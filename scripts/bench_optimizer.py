@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are 
 
 from acprop import ADOPT, ACProp, AdaBelief, AdaShift, AvaGrad, LaProp
 from acprop.runs.environment import _cpu_name
-from experiments.models import densenet121, resnet34
+from experiments.images.models import densenet121, resnet34
 
 NETS = {"resnet34": resnet34, "densenet121": densenet121}
 REFERENCE = "Adam fused"

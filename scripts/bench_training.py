@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are 
 from acprop.runs import Run
 from acprop.runs.launch import CONF, build
 from acprop.runs.telemetry import Telemetry
-from experiments.data import ImageData
-from experiments.supervised import autocast, train_step
+from experiments.images.data import ImageData
+from experiments.images.train import autocast, train_step
 
 
 def main() -> None:

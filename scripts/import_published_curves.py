@@ -15,8 +15,10 @@ from pathlib import Path
 
 import torch
 
-from acprop.report.cnn import CURVES_FILE, published
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
+
 from acprop.runs import UsageError, data_root, write_atomically
+from experiments.cifar.report import CURVES_FILE, published
 
 MODELS = {"vgg": "vgg11", "resnet": "resnet34", "densenet": "densenet121"}
 Curve = dict[str, list[float]]

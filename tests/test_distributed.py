@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from acprop.runs import load_records
-from experiments.data import IGNORED, digits, share_of
+from experiments.images.data import IGNORED, digits, share_of
 from tests.conftest import ROOT
 
 PLAIN = ("model=vgg11", "model._target_=tests.nets.plain")  # neither batch norm nor dropout: n processes compute as one

@@ -3,7 +3,9 @@
     runs/<task>/<dataset>-<model>/<optimizer>-<hash>/seed=<n>/
 
 The hash covers every setting that changes the result and nothing else, so a sweep can be repeated and only what is
-missing runs.
+missing runs. It is a promise: a setting that is added later, at the value that means "as before", changes no hash, and
+neither does code that moves (conf/identity.yaml lists both). A change of code that changes a task's numbers raises the
+`revision` in its conf/<task>.yaml.
 """
 
 import hashlib
@@ -14,11 +16,13 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from acprop.runs import conf
+
 Config = dict[str, Any]
 
-# Settings that say where, when and under which name a run happens, not what it computes. `scale` only feeds the
-# settings at the top level, which are hashed themselves. `device`, `threads` and `compile` change the last bits of a
-# sum, not the experiment; `workers` read files. `seed` is a folder of its own.
+# Settings that say where, when, why and under which name a run happens, not what it computes. `scale` and `tuned` only
+# feed other settings, which are hashed themselves. `device`, `threads` and `compile` change the last bits of a sum, not
+# the experiment; `workers` read files. `seed` is a folder of its own. `figure` is what old records were labelled with.
 NOT_IDENTITY = frozenset(
     {
         "seed",
@@ -29,9 +33,11 @@ NOT_IDENTITY = frozenset(
         "tracking",
         "names",
         "scale",
+        "tuned",
         "telemetry",
         "compile",
         "workers",
+        "figure",
     }
 )
 
@@ -52,21 +58,37 @@ def data_root() -> Path:
 
 
 def identity(config: Config) -> Config:
-    """The part of a resolved config that determines the result."""
-    return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+    """The part of a resolved config that determines the result, in the one form that all versions of it have."""
+    as_before = conf.read("identity")["as_before"]
+    later = as_before["every"] | as_before.get(config["task"], {})
+    return _plain({key: value for key, value in config.items() if key not in NOT_IDENTITY}, later)
+
+
+def _plain(node: Any, later: Config) -> Any:
+    """Without settings at the value that they had before they were settings; with targets under their first name; `1`
+    and `1.0` are the same."""
+    if isinstance(node, dict):
+        target = node.get("_target_")
+        if target is not None:
+            later = conf.read("identity")["as_before"].get(target, {})
+        kept = {str(key): _plain(value, {}) for key, value in node.items()}
+        kept = {key: value for key, value in kept.items() if key not in later or value != _plain(later[key], {})}
+        return kept if target is None else {**kept, "_target_": _first_name(str(target))}
+    if isinstance(node, list | tuple):
+        return [_plain(child, {}) for child in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node
+
+
+def _first_name(target: str) -> str:
+    for now, before in conf.read("identity")["moved"].items():
+        if target.startswith(now):
+            return before + target.removeprefix(now)
+    return target
 
 
 def config_hash(config: Config) -> str:
-    """Eight hex digits over `identity(config)`; `1` and `1.0` are the same setting."""
-
-    def canonical(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): canonical(child) for key, child in value.items()}
-        if isinstance(value, list | tuple):
-            return [canonical(child) for child in value]
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-    text = json.dumps(canonical(identity(config)), sort_keys=True)
+    """Eight hex digits over `identity(config)`."""
+    text = json.dumps(identity(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -78,12 +100,11 @@ def run_dir(config: Config) -> Path:
 
 def scale_label(config: Config) -> str:
     """The scale as tables must show it: `paper`, `laptop`, or with what was changed: `paper-epochs=3`."""
-    budget = config["scale"].get(config["task"]) or {}
     changed = []
-    for key, value in budget.items():
+    for key, value in config["scale"].items():
         if isinstance(value, dict):  # a value a model
             value = value.get(config["names"]["model"], value.get("default"))
-        if key not in NOT_IDENTITY and config.get(key) != value:
+        if key not in {"name", *NOT_IDENTITY} and config.get(key) != value:
             changed.append(f"{key}={config.get(key)}")
     return "-".join([config["scale"]["name"], *changed])
 

@@ -5,23 +5,34 @@ metrics.jsonl   one object a line: step, epoch, split, metric, value, lr, wall_s
 run.json        status, final and best values, environment; always a whole file
 checkpoint.pt   see checkpoint.py
 arrays.npz      what a run keeps beside numbers: a map's cells, paths
+
+Published records are the same records packed: a file of JSON lines for each data set and model, which
+`pandas.read_json(path, lines=True)` reads, a run a line: folder, config, summary, curves. Beside it, in the run's own
+folder, lie the arrays and pictures that an artefact shows.
 """
 
+import gzip
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from acprop.runs.identity import Config, runs_root
+from acprop.runs.identity import Config, config_hash, runs_root
 
+SCHEMA = 2  # of run.json; 1: runs had a `figure`, and their hash covered it
 FINISHED = ("done", "diverged")
+ENDED = (*FINISHED, "failed", "interrupted")
+FIELDS = {  # of run.json, that a report builds on
+    "status": str, "task": str, "dataset": str, "model": str, "optimizer": str, "seed": int, "scale": str, "hash": str,
+    "final": dict,
+}  # fmt: skip
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -73,41 +84,186 @@ class MetricsFile:
         self.file.close()
 
 
-@dataclass(frozen=True)
-class Record:
-    """One run as read back from its folder."""
+class Unreadable(Exception):  # noqa: N818 - said of one record, and no reason to stop
+    """A record that cannot be used. The message names file, fault and remedy."""
 
-    path: Path
-    summary: dict[str, Any]
+
+Curves = dict[str, dict[str, list[Any]]]  # split -> column (step, epoch, lr, wall_s, a metric) -> values
+
+
+class Record:
+    """One run as read back: from its folder, or from a line of a published file.
+
+    Attributes:
+        folder: `<task>/<dataset>-<model>/<optimizer>-<hash>/seed=<n>`, what the record is known by.
+        path: where the files lie that it keeps beside its numbers.
+        summary: run.json.
+        used: names of the files that were read.
+    """
+
+    def __init__(self, root: Path, folder: str, line: dict[str, Any] | None = None) -> None:
+        self.folder, self.path = folder, root / folder
+        self.published = line is not None
+        self.used: set[str] = set()
+        self._line = line
+        self.summary: dict[str, Any] = line["summary"] if line else _json(self.path / "run.json")
+        _check(self.summary, self.path / "run.json")
 
     @cached_property
     def config(self) -> Config:
-        # libyaml's loader, ten times as fast, where PyYAML was built with it
-        return yaml.load((self.path / "config.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        if self._line:
+            return self._line["config"]
+        path = self.path / "config.yaml"
+        try:
+            # libyaml's loader, ten times as fast, where PyYAML was built with it
+            config = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _unreadable(path, error) from error
+        if not isinstance(config, dict) or "task" not in config:
+            raise _unreadable(path, "no config of a run")
+        return config
+
+    @cached_property
+    def hash(self) -> str:
+        """Of the cell, as today's code gives it."""
+        return self.summary["hash"] if self.summary.get("schema", 1) == SCHEMA else config_hash(self.config)
+
+    @property
+    def status(self) -> str:
+        return self.summary["status"]
+
+    @cached_property
+    def stamp(self) -> str:
+        """Changes whenever the record does."""
+        if self._line:
+            return json.dumps([self.folder, self.summary])
+        path = self.path / "run.json"
+        return f"{self.folder} {path.stat().st_mtime_ns}" if path.exists() else self.folder
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int]:
+        """Which run it is, whoever made it and wherever it lies."""
+        s = self.summary
+        return (s["task"], s["dataset"], s["model"], s["optimizer"], self.hash, s["seed"])
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Every logged value, in the order of time. None: not logged then; a string: not finite."""
+        return self._line["curves"] if self._line else _curves(self.path / "metrics.jsonl")
+
+    def curve(self, split: str, metric: str, over: Literal["epoch", "step"] = "epoch") -> list[tuple[float, float]]:
+        """(epoch or step, value) pairs in the order of time; values that were not finite are NaN or infinite."""
+        columns = self.curves.get(split, {})
+        pairs = zip(columns.get(over, ()), columns.get(metric, ()), strict=True)
+        return [(position, float(value)) for position, value in pairs if value is not None]
+
+    def read(self, name: str) -> bytes | None:
+        """A file that the run keeps beside its numbers, None if it has none of this name."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        self.used.add(name)
+        return path.read_bytes()
+
+    def names(self, pattern: str) -> list[str]:
+        """Names of such files, in order."""
+        return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern))
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
         """What `Run.keep` put beside the metrics."""
         import numpy as np
 
-        with np.load(self.path / "arrays.npz") as file:
-            return dict(file)
+        content = self.read("arrays.npz")
+        try:
+            with np.load(BytesIO(content or b"")) as file:
+                return dict(file)
+        except Exception as error:  # numpy, zipfile and zlib each have their own
+            raise _unreadable(self.path / "arrays.npz", error) from error
 
-    @property
-    def status(self) -> str:
-        return self.summary["status"]
 
-    def curve(self, split: str, metric: str, over: Literal["epoch", "step"] = "epoch") -> list[tuple[float, float]]:
-        """(epoch or step, value) pairs in the order of time; values that were not finite are NaN."""
-        points = []
-        for line in (self.path / "metrics.jsonl").read_text().splitlines():
+def _unreadable(path: Path, why: Any) -> Unreadable:
+    reason = " ".join(str(why).split()) or type(why).__name__
+    return Unreadable(f"{path}: {reason}; the run is left out; move its folder away, and run its cell again")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _check(summary: Any, path: Path) -> None:
+    if not isinstance(summary, dict):
+        raise _unreadable(path, "no record of a run")
+    for name, kind in FIELDS.items():
+        if not isinstance(summary.get(name), kind):
+            raise _unreadable(path, f"{name}={summary.get(name)!r} is no {kind.__name__}")
+
+
+def _curves(path: Path) -> Curves:
+    """metrics.jsonl by columns. A line cut short, by a kill or a full disk, is dropped."""
+    curves: Curves = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
             entry = json.loads(line)
-            if entry["split"] == split and entry["metric"] == metric:
-                points.append((entry[over], float(entry.get("flag", entry["value"]))))
-        return points
+            columns = curves.setdefault(entry["split"], {"step": [], "epoch": [], "lr": [], "wall_s": []})
+            here = (entry["step"], entry["epoch"])
+            metric, value = entry["metric"], entry.get("flag", entry["value"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        row = len(columns["step"]) - 1
+        if row < 0 or (columns["step"][row], columns["epoch"][row]) != here or len(columns.get(metric, ())) > row:
+            row += 1
+            for name in ("step", "epoch", "lr", "wall_s"):
+                columns[name].append(entry.get(name))
+        values = columns.setdefault(metric, [])
+        values += [None] * (row - len(values)) + [value]
+    for columns in curves.values():
+        for values in columns.values():
+            values += [None] * (len(columns["step"]) - len(values))
+    return curves
 
 
-def load_records(task: str) -> Iterator[Record]:
-    """Every record of a task under `$ACPROP_RUNS`, in the order of its path."""
-    for path in sorted((runs_root() / task).glob("*/*/seed=*/run.json")):
-        yield Record(path.parent, json.loads(path.read_text()))
+def load_records(task: str = "[!.]*", problems: list[str] | None = None) -> Iterator[Record]:
+    """Every record under `$ACPROP_RUNS`, of one task or of all, in the order of its path. One that cannot be read is a
+    line in `problems`."""
+    root = runs_root()
+    for path in sorted(root.glob(f"{task}/*/*/seed=*/run.json")):
+        try:
+            yield Record(root, path.parent.relative_to(root).as_posix())
+        except Unreadable as error:
+            if problems is not None:
+                problems.append(str(error))
+
+
+# -- published records -------------------------------------------------------------------------------------------------
+
+
+def load_published(root: Path) -> Iterator[Record]:
+    """Every record of the packed files under `root`, in the order of its folder."""
+    for path in sorted(root.glob("*/*.jsonl.gz")):
+        with gzip.open(path, "rt") as file:
+            for line in file:
+                entry = json.loads(line)
+                yield Record(root, entry["folder"], entry)
+
+
+def pack(root: Path, records: Iterable[Record]) -> None:
+    """Writes records as the published ones under `root`; of what they keep beside their numbers, the files that were
+    read."""
+    files: dict[Path, list[Record]] = {}
+    for record in records:
+        s = record.summary
+        files.setdefault(root / s["task"] / f"{s['dataset']}-{s['model']}.jsonl.gz", []).append(record)
+    for path, group in files.items():
+        lines = []
+        for record in sorted(group, key=lambda record: record.folder):
+            entry = {"folder": record.folder, "config": record.config, "summary": record.summary}
+            lines.append(json.dumps({**entry, "curves": record.curves}, separators=(",", ":")) + "\n")
+            for name in sorted(record.used):
+                content = record.read(name)
+                assert content is not None
+                write_atomically(root / record.folder / name, content)
+        write_atomically(path, gzip.compress("".join(lines).encode(), mtime=0))

@@ -2,20 +2,15 @@
 
 from omegaconf import DictConfig
 
+from acprop.report.refresh import refresh
 from acprop.runs.launch import launch
 
 
 def run(cfg: DictConfig) -> float | None:
-    from experiments.supervised import train  # torch loads only when something runs
+    from experiments.images.train import train  # torch loads only when something runs
 
     return train(cfg)
 
 
-def report() -> None:
-    from acprop.report.cnn import write_all
-
-    write_all()
-
-
 if __name__ == "__main__":
-    launch("cifar", run, report)
+    launch("cifar", run, refresh)

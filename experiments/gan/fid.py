@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from acprop.runs import UsageError, data_root, require, require_one_of, runs_root
 from acprop.runs.identity import resolved, run_dir
-from experiments.data import ImageData
+from experiments.images.data import ImageData
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{INCEPTION_FILE}"
@@ -65,24 +65,33 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
 
 
 class FID:
-    """Distance of generated images from the test images of a data set."""
+    """Distance of generated images from the real ones of a data set."""
 
-    def __init__(self, features: Features, data: ImageData, count: int, batch_size: int) -> None:
+    def __init__(
+        self, features: Features, data: ImageData, count: int, batch_size: int, reference: str = "test"
+    ) -> None:
         """
         Args:
             count: how many generated images each call will get.
+            reference: whether they are set against the images of `test` or of `train`.
             batch_size: images per pass of the network; it changes rounding only.
 
         Raises:
             UsageError: if either side has no more images than features, where a covariance is singular.
         """
-        dims, n = features.dims, len(data.test_images)
+        real = data.train_images if reference == "train" else data.test_images
+        dims, n = features.dims, len(real)
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
-        require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} test images")
+        require(
+            n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images"
+        )
         self.features, self.count, self.batch_size = features, count, batch_size
-        self.real = self.see(data.test_images)
+        self.real = self.see(real)
         self.mean, self.cov = _moments(self.real)
-        self.facts = {**features.facts, "dims": dims, "n_real": n, "n_fake": count, "batch_size": batch_size}
+        self.facts = {
+            **features.facts, "dims": dims, "reference": reference, "n_real": n, "n_fake": count,
+            "batch_size": batch_size,
+        }  # fmt: skip
 
     def see(self, images: Tensor) -> Tensor:
         """What the network makes of uint8 images (count, C, 32, 32): features (count, dims) for the methods below."""
@@ -162,7 +171,7 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     under runs/features/; later runs, and runs that start meanwhile, take it from there.
     """
     from acprop.runs.launch import build
-    from experiments.supervised import train
+    from experiments.images.train import train
 
     shared = {key: cfg[key] for key in ("dataset", "device", "checkpoint_every_s", "tracking", "scale")}
     names = {**cfg.classifier.names, "dataset": cfg.names.dataset}

@@ -9,7 +9,7 @@ from torch import nn
 
 from acprop.runs import Run
 from acprop.runs.launch import build
-from experiments.data import ImageData, generator
+from experiments.images.data import ImageData, generator
 
 
 def study(

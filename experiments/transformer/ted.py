@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from acprop.runs import UsageError, data_root
-from experiments.data import download
+from experiments.images.data import download
 from experiments.transformer.corpus import Corpus, Pairs, clean, lowercase, prepare, tokenize_pairs
 
 VALID_EVERY = 23

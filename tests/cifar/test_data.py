@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from acprop.runs import UsageError
-from experiments import data
-from experiments.data import ImageData
+from experiments.images import data
+from experiments.images.data import ImageData
 
 
 @functools.cache

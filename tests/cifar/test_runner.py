@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from acprop.runs import load_records
-from experiments.supervised import train
+from experiments.images.train import train
 from tests.conftest import ROOT
 
 SWEEP = (

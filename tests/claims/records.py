@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from acprop.report.theory import published_maps
 from acprop.runs import Run
+from experiments.theory.report import published_maps
 
 SELECT = {"cifar": ("test/top1", "max"), "gan": ("test/fid", "min"), "transformer": ("valid/bleu", "max")}
 

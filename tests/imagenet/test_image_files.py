@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from acprop.runs import UsageError
-from experiments.data import IGNORED
-from experiments.image_files import image_folder, imagenet, imagenette
+from experiments.images.data import IGNORED
+from experiments.images.files import image_folder, imagenet, imagenette
 from scripts.make_jpegs import make
 
 CPU = torch.device("cpu")

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from experiments.schedules import step
+from experiments.images.schedules import step
 
 
 def killed(*arguments, **settings):

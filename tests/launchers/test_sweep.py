@@ -18,7 +18,7 @@ LAUNCHERS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.y
 KILLED, RAISES, FINE = (
     "tests.launchers.misbehave.killed",
     "tests.launchers.misbehave.raises",
-    "experiments.schedules.step",
+    "experiments.images.schedules.step",
 )
 SWEEP = (
     "-m", "experiments.cifar", "-m", "model=vgg11", "scale=smoke", "tracking=none",

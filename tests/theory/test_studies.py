@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from acprop.report import results_root, theory
+from acprop.report.build import refresh
+from acprop.report import results_root
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
+from experiments.theory import report as theory
 from experiments.theory.__main__ import run
 from experiments.theory.mlp import denominator
 from experiments.theory.problems import STOCHASTIC, rosenbrock, rosenbrock_gradient
 from experiments.theory.rate import fit, mean_squared_norms
 from experiments.theory.recurrences import start
 
-STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (CONF / "theory" / "study").glob("*.yaml"))
 
 
 def slopes(value, x, h=1e-6):
@@ -95,7 +97,7 @@ def test_every_study_from_config_to_report(study, configure):
     (record,) = load_records("theory")
     assert record.status == "done"
     assert (record.path / "metrics.jsonl").read_text().count("\n") > 2
-    written = theory.write_all()
+    written = refresh("theory")
     assert written
     for path in written:
         assert path.name.endswith("_smoke")

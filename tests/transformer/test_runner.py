@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from acprop.report import translation
 from acprop.report.__main__ import main
 from acprop.runs import data_root, load_records
 from experiments.transformer import checkpoints
+from experiments.transformer import report as translation
 from experiments.transformer.translate import train
 from tests.conftest import ROOT
 from tests.transformer.conftest import SMOKE, write_archive
@@ -170,5 +170,5 @@ def test_make_starts_the_runner(target, cells):
     (optimizers,) = re.findall(r"optimizer=(\S+)", options)
     assert len(optimizers.split(",")) == cells
     if cells == 5:
-        assert optimizers == ",".join(translation.TABLE3)
+        assert optimizers == ",".join(roster("table3"))
     assert os.environ["ACPROP_RUNS"], "no test starts a real one"

@@ -1,0 +1,68 @@
+"""What conf/ says to those who read it without composing a run: rosters, published settings, protocols of sweeps.
+
+Imports nothing heavy.
+"""
+
+import itertools
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acprop.runs.errors import UsageError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+os.environ.setdefault("ACPROP_CONF", str(CONF))  # conf/<task>.yaml finds conf/<task>/ by it, wherever a worker stands
+
+
+@cache
+def read(name: str) -> Any:
+    """conf/<name>.yaml as it stands, nothing filled in."""
+    return yaml.safe_load((CONF / f"{name}.yaml").read_text())
+
+
+def options(folder: Path) -> list[str]:
+    """The files of a config group, and of the groups in it."""
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def roster(name: str) -> tuple[str, ...]:
+    """The optimizers that a table or figure of the paper has, in the paper's order."""
+    return tuple(read(f"roster/{name}"))
+
+
+def require_tuned(config: dict[str, Any]) -> None:
+    """Raises `UsageError` if a run borrows the settings of a table (`tuned=cifar10`) that has none for its cell."""
+    of, source = (config.get("tuned", {}).get(key) for key in ("of", "source"))
+    if of and not source:
+        folder, names = CONF / config["task"] / "tuned" / of, config["names"]
+        raise UsageError(
+            f"optimizer={names['optimizer']}: no settings under {of} for model={names['model']}; there are "
+            f"{', '.join(options(folder))}; tuned=none runs conf/optimizer/{names['optimizer']}.yaml as it stands"
+        )
+
+
+# -- sweeps ------------------------------------------------------------------------------------------------------------
+
+
+def protocols() -> dict[str, dict[str, Any]]:
+    """name -> the protocol of conf/sweep/<name>.yaml: task, cells, grids, tuning, report."""
+    return {name: read(f"sweep/{name}")["sweep"] for name in options(CONF / "sweep")}
+
+
+def every(overrides: str) -> list[dict[str, Any]]:
+    """`a=1,2 b=3` as [{"a": 1, "b": 3}, {"a": 2, "b": 3}]: what Hydra makes of it, for plain values."""
+    words = [word.partition("=") for word in overrides.split()]
+    values = [[yaml.safe_load(_float(one)) for one in text.split(",")] for _, _, text in words]
+    keys = [key for key, _, _ in words]
+    return [dict(zip(keys, choice, strict=True)) for choice in itertools.product(*values)]
+
+
+def _float(text: str) -> str:
+    """YAML takes 1e-3 for a word."""
+    try:
+        return repr(float(text)) if "e" in text.lower() else text
+    except ValueError:
+        return text
