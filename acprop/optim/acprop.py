@@ -197,7 +197,7 @@ class ACProp(AdaptiveOptimizer):
 
 
 class Coefficients(NamedTuple):
-    """What one step is made of: floats, or 0-dim tensors; a 0 or 1 that changes nothing costs no pass. With s' = s + keep,
+    """What one step is made of: floats or 0-dim tensors; no pass for a 0 or 1 without effect. With s' = s + keep,
 
     x -= lr * (from_grad * g_t + from_mean * m_t) / (sqrt(s' * scale + under_root) + offset)
 

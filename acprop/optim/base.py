@@ -221,7 +221,7 @@ class AdaptiveOptimizer(Optimizer):
             state = self.state[p]
             if not state:
                 on = p.device if group["capturable"] else "cpu"
-                state["step"] = torch.zeros((), dtype=torch.float32, device=on)
+                state["step"] = torch.tensor(0.0, dtype=torch.float32, device=on)
                 self._init_state(p, state, group)
                 if group["kahan_sum"]:
                     state["low_bits"] = no_low_bits(p)
@@ -235,12 +235,9 @@ class AdaptiveOptimizer(Optimizer):
         for name in self.state_names:
             state[name] = torch.zeros_like(p, dtype=_state_dtype(p), memory_format=torch.preserve_format)
 
-    def _is_elementwise(self, group: Group) -> bool:
-        """Whether each element's step hangs on that element alone, so that a shard can be stepped without the rest."""
-        return True
-
     def _needs_whole(self, group: Group) -> bool:
-        return not self._is_elementwise(group)
+        """Whether a step hangs on more than each element alone."""
+        return False
 
     def _step_group(
         self,
@@ -252,7 +249,7 @@ class AdaptiveOptimizer(Optimizer):
     ) -> None:
         rows: list[Row] = list(zip(params, grads, *columns, strict=True))
         lr = group["lr"]
-        if self._is_elementwise(group) and not group["differentiable"]:
+        if not group["differentiable"]:
             rows = list(map(share, rows))
         if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
