@@ -19,10 +19,11 @@ rho_t and r_t are RAdam's (Liu et al., ICLR 2020): the length of the average and
 
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Decay, Group, Row, descend, number
+from acprop.optim.base import AdaptiveOptimizer, Decay, Group, descend, number
 
 Variant = Literal["script", "paper", "momentum", "rectified"]
 
@@ -149,15 +150,20 @@ class ACProp(AdaptiveOptimizer):
         """Kept in the state, eps alone takes the second moment to eps / (1 - beta2)."""
         return group["eps"] if group["variant"] == "paper" else 2 * group["eps"] / (1 - group["betas"][1])
 
-    def _step_bucket(self, group: Group, t: float, rows: list[Row]) -> None:
-        if group["fused"]:
+    def _step_group(
+        self,
+        group: Group,
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        columns: list[list[Tensor]],
+    ) -> None:
+        if group["fused"] and not torch.compiler.is_compiling():
             from acprop.optim.fused import fused_acprop_
 
-            beta1, beta2 = group["betas"]
-            c = COEFFICIENTS[group["variant"]](t, beta1, beta2, group["eps"])
-            rows = fused_acprop_(rows, c, group, moves=not (group["skip_first_step"] and t == 1))
-        if rows:
-            super()._step_bucket(group, t, rows)
+            params, grads, steps, *columns = fused_acprop_(group, [params, grads, steps, *columns])
+        if params:
+            super()._step_group(group, params, grads, steps, columns)
 
 
 # -- the variants: coefficients of step t, as arithmetic that holds for floats and for 0-dim tensors -----------------

@@ -152,10 +152,12 @@ class AdaptiveOptimizer(Optimizer):
         self, group: Group, params: list[Tensor], grads: list[Tensor], steps: list[Tensor], *columns: list[Tensor]
     ) -> None:
         """Fills the lists with what this group steps on. `torch.compile` knows this method by its name."""
+        names_and_columns = list(zip(self.state_names, columns, strict=True))
         for p in group["params"]:
-            if p.grad is None or not p.numel():
+            grad = p.grad
+            if grad is None or not p.numel():
                 continue
-            if p.grad.is_sparse:
+            if grad.is_sparse:
                 raise RuntimeError(f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam")
             state = self.state[p]
             if not state:
@@ -163,9 +165,9 @@ class AdaptiveOptimizer(Optimizer):
                 state["step"] = torch.zeros((), dtype=torch.float32, device=on)
                 self._init_state(p, state, group)
             params.append(p)
-            grads.append(p.grad)
+            grads.append(grad)
             steps.append(state["step"])
-            for name, column in zip(self.state_names, columns, strict=True):
+            for name, column in names_and_columns:
                 column.append(state[name])
 
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
