@@ -69,14 +69,16 @@ class ACProp(AdaptiveOptimizer):
         foreach: many tensors a call; None: unless `differentiable`. False obeys.
         capturable: never read the step from Python, so that a CUDA graph can hold it.
         differentiable: let autograd record the step.
-        fused: one pass over memory a step, by a C++ kernel for dense float parameters on CPU. It is compiled when
-            first used (by a C++ compiler, as `torch.compile` needs one) and kept in torch's cache.
+        fused: one pass over memory a step, by a kernel for all dense float parameters of the group: C++ on CPU, Triton
+            on CUDA. Where the wheel has not brought it for this processor, a C++ compiler makes it in a second, once.
+            What a kernel does not take goes the default way. A loaded state dict does not change it.
 
     Parameters in bfloat16 or float16 keep float32 state. The gradient is never modified.
 
     Raises:
         ValueError: for a hyper-parameter out of range.
-        RuntimeError: at `step`, for a sparse gradient, or for `fused` parameters that are not on CPU.
+        RuntimeError: at `step`, for a sparse gradient, for `fused` parameters on a device without a
+            kernel, or where the kernel cannot be had.
     """
 
     state_names = ("exp_avg", "exp_avg_var")
@@ -106,14 +108,26 @@ class ACProp(AdaptiveOptimizer):
         )  # fmt: skip
         self._require(clip_update is None or clip_update > 0, "clip_update", clip_update, "None or a number > 0")
         self._require(
-            not (fused and (foreach or capturable or differentiable)),
-            "fused", fused, "False together with foreach, capturable or differentiable",
+            not (fused and (foreach or differentiable)),
+            "fused", fused, "False together with foreach or differentiable",
         )  # fmt: skip
         super().__init__(
             params, lr, betas, eps, weight_decay, variant=variant, decoupled_weight_decay=decoupled_weight_decay,
             skip_first_step=skip_first_step, clip_update=clip_update, maximize=maximize, foreach=foreach,
             capturable=capturable, differentiable=differentiable, fused=fused,
         )  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """`fused` is a matter of this machine, not of the training: it stays as the constructor was told."""
+        mine = [group["fused"] for group in getattr(self, "param_groups", [])]
+        super().__setstate__(state)
+        for group, fused in zip(self.param_groups, mine, strict=False):
+            group["fused"] = fused
+        for group in self.param_groups:
+            for p in group["params"]:
+                # torch takes the step of what was saved with fused=True to the parameter's device
+                if not group["capturable"] and "step" in self.state.get(p, {}):
+                    self.state[p]["step"] = self.state[p]["step"].cpu()
 
     def _update(self, param: Any, grad: Any, exp_avg: Any, exp_avg_var: Any, group: Group, t: Any) -> None:
         beta1, beta2 = group["betas"]
@@ -161,7 +175,8 @@ class ACProp(AdaptiveOptimizer):
         if group["fused"] and not torch.compiler.is_compiling():
             from acprop.optim.fused import fused_acprop_
 
-            params, grads, steps, *columns = fused_acprop_(group, [params, grads, steps, *columns])
+            tables = self.__dict__.setdefault("_tables", {})
+            params, grads, steps, *columns = fused_acprop_(group, [params, grads, steps, *columns], tables)
         if params:
             super()._step_group(group, params, grads, steps, columns)
 

@@ -20,7 +20,9 @@ FLAGS = ("-O3", "-fPIC", "-shared", "-std=c++17", "-fno-math-errno", "-fno-trapp
 AVX2 = ("-mavx2", "-mfma", "-mf16c")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512")
 # by torch.backends.cpu.get_cpu_capability()
-CAPABILITIES = {"DEFAULT": (), **({"AVX2": AVX2, "AVX512": AVX512} if platform.machine() in ("x86_64", "AMD64") else {})}
+CAPABILITIES: dict[str, tuple[str, ...]] = {"DEFAULT": ()}
+if platform.machine() in ("x86_64", "AMD64"):
+    CAPABILITIES |= {"AVX2": AVX2, "AVX512": AVX512}
 
 
 def load(capability: str) -> CDLL:
