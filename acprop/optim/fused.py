@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from acprop.optim import kernel
-from acprop.optim.acprop import COEFFICIENTS
-from acprop.optim.base import LOW_PRECISION, Group, number
+from acprop.optim.acprop import VARIANTS
+from acprop.optim.base import Group, number
+from acprop.optim.tensors import LOW_PRECISION, is_plain, share
 
-Columns = list[list[Tensor]]  # params, grads, steps, exp_avgs, exp_avg_vars; a row is a parameter's
+Columns = list[list[Tensor]]  # params, grads, steps, then the state as `ACProp._names` has it; a row is a parameter's
 
 TYPES = {
     torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"
@@ -40,7 +41,7 @@ class Memory(NamedTuple):
     device: torch.device
     params: list[Tensor]
     steps: list[Tensor]
-    words: list[array]  # addresses of params, grads, exp_avgs, exp_avg_vars; sizes in elements
+    words: list[array]  # addresses of params, grads, exp_avgs, exp_avg_vars, max_exp_avg_vars, low_bits; sizes
 
 
 def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Columns:
@@ -63,7 +64,7 @@ def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Col
 
 def scalars(group: Group, t: Any) -> tuple[Any, ...]:
     """What a kernel knows of step `t`, in the order of `Scalars` in fused.cpp: floats, or tensors like `t`."""
-    c = COEFFICIENTS[group["variant"]](t, *group["betas"], group["eps"])
+    c = VARIANTS[group["variant"]](t, group)
     lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
     return (
         lr * (1 - number(t == 1, t)) if group["skip_first_step"] else lr,

@@ -72,7 +72,7 @@ def test_horizons_side_by_side_are_runs_of_their_own():
 @pytest.mark.parametrize(("name", "delay"), [("rmsprop", 0), ("adashift", 0), ("acprop", 1)])
 def test_denominator_is_what_the_gradient_is_divided_by(name, delay, configure):
     """For optimizers whose numerator is the gradient: lr * g / step, of the same step or the next."""
-    more = ["optimizer.keep_num=1"] if name == "adashift" else []
+    more = ["optimizer.keep_num=1", "optimizer.variant=paper"] if name == "adashift" else []
     cfg = configure("theory", "study=fig5", f"optimizer={name}", "optimizer.lr=0.01", *more)
     x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     optimizer = build("optimizer", cfg.optimizer, [x])
