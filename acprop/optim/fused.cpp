@@ -23,14 +23,15 @@ struct Scalars {
 struct Tensors {
   int64_t count;
   void *const *params, *const *grads, *const *exp_avgs, *const *exp_avg_vars;
+  void *const *max_exp_avg_vars, *const *low_bits;  // null without amsgrad, without kahan_sum
   const int64_t* sizes;
 };
 
 // -- the step ----------------------------------------------------------------------------------------------------------
 
-template <class S>
+template <bool amsgrad, class S>
 static void update(int64_t size, S* __restrict param, const S* __restrict grad, S* __restrict exp_avg,
-                   S* __restrict exp_avg_var, const Scalars& k) {
+                   S* __restrict exp_avg_var, S* __restrict max_exp_avg_var, const Scalars& k) {
   const S lr = k.lr, shrink = k.shrink, weight_decay = k.weight_decay, sign = k.sign, clip = k.clip;
   const S beta2 = k.beta2, weight1 = 1 - k.beta1, weight2 = 1 - k.beta2;
   const S from_grad = k.from_grad, from_mean = k.from_mean;
@@ -42,7 +43,12 @@ static void update(int64_t size, S* __restrict param, const S* __restrict grad, 
     exp_avg[j] = m;
     // step by the gradient, or the mean, over yesterday's deviation
     const S s = exp_avg_var[j] + keep;
-    const S ratio = (from_grad * g + from_mean * m) / (std::sqrt(s * scale + under_root) + offset);
+    S variance = s;
+    if (amsgrad) {
+      const S largest = max_exp_avg_var[j];
+      variance = max_exp_avg_var[j] = s < largest || largest != largest ? largest : s;  // NaN stays, as in torch.maximum
+    }
+    const S ratio = (from_grad * g + from_mean * m) / (std::sqrt(variance * scale + under_root) + offset);
     const S clipped = ratio > clip ? clip : ratio < -clip ? -clip : ratio;  // NaN passes
     param[j] = p * shrink - lr * clipped;
     // update the second moment around the mean
@@ -52,6 +58,7 @@ static void update(int64_t size, S* __restrict param, const S* __restrict grad, 
 
 // -- 16-bit parameters go through float, a block that stays in the first cache at a time -------------------------------
 
+constexpr int64_t block = 512;
 struct BFloat16 { uint16_t bits; };
 struct Float16 { uint16_t bits; };
 
@@ -99,34 +106,66 @@ static void narrow(int64_t size, const float* __restrict from, T* __restrict to)
   for (; i < size; i++) to[i] = narrow(T(), from[i]);
 }
 
-template <class T>
-static void update_16_bits(int64_t size, T* param, const T* grad, float* exp_avg, float* exp_avg_var,
-                           const Scalars& k) {
-  constexpr int64_t block = 512;
+// kahan_sum: a float is what parameter and low bits are together; join and split_ in tensors.py say the same
+struct LowBits { int16_t bits; };
+
+static void join(int64_t size, const BFloat16* __restrict param, const LowBits* __restrict low, float* __restrict to) {
+  for (int64_t i = 0; i < size; i++) to[i] = as_float((uint32_t(param[i].bits) << 16) + uint32_t(int32_t(low[i].bits)));
+}
+static void split(int64_t size, const float* __restrict from, BFloat16* __restrict param, LowBits* __restrict low) {
+  for (int64_t i = 0; i < size; i++) {
+    const uint32_t bits = as_bits(from[i]), high = (bits + 0x8000u) >> 16;
+    param[i].bits = uint16_t(high);
+    low[i].bits = int16_t(bits - (high << 16));
+  }
+}
+static void join(int64_t size, const Float16* __restrict param, const Float16* __restrict low, float* __restrict to) {
+  float rest[block];
+  widen(size, param, to);
+  widen(size, low, rest);
+  for (int64_t i = 0; i < size; i++) to[i] += rest[i] * 0x1p-11f;
+}
+static void split(int64_t size, const float* __restrict from, Float16* __restrict param, Float16* __restrict low) {
+  float rest[block];
+  narrow(size, from, param);
+  widen(size, param, rest);
+  for (int64_t i = 0; i < size; i++) rest[i] = (from[i] - rest[i]) * 0x1p+11f;
+  narrow(size, rest, low);
+}
+
+template <bool amsgrad, class T, class Low>
+static void update(int64_t size, T* param, const T* grad, float* exp_avg, float* exp_avg_var, float* max_exp_avg_var,
+                   Low* low, const Scalars& k) {
   float p[block], g[block];
   for (int64_t j = 0; j < size; j += block) {
     const int64_t n = size - j < block ? size - j : block;
-    widen(n, param + j, p);
+    low ? join(n, param + j, low + j, p) : widen(n, param + j, p);
     widen(n, grad + j, g);
-    update(n, p, g, exp_avg + j, exp_avg_var + j, k);
-    narrow(n, p, param + j);
+    update<amsgrad>(n, p, g, exp_avg + j, exp_avg_var + j, amsgrad ? max_exp_avg_var + j : nullptr, k);
+    low ? split(n, p, param + j, low + j) : narrow(n, p, param + j);
   }
 }
 
 // -- threads: each takes an equal stretch of all elements, wherever tensors begin and end ------------------------------
 
-template <class T, class S>
+template <class T>
+static T* at(void* const* tensors, int64_t i, int64_t first) {
+  return tensors ? static_cast<T*>(tensors[i]) + first : nullptr;
+}
+
+template <bool amsgrad, class T, class S, class Low>
 static void stretch(const Tensors& all, const Scalars& k, int64_t from, int64_t to) {
   for (int64_t i = 0, start = 0; i < all.count && start < to; start += all.sizes[i++]) {
     const int64_t first = from > start ? from - start : 0;
     const int64_t last = to - start < all.sizes[i] ? to - start : all.sizes[i];
     if (first >= last) continue;
-    T *param = static_cast<T*>(all.params[i]) + first, *grad = static_cast<T*>(all.grads[i]) + first;
-    S *exp_avg = static_cast<S*>(all.exp_avgs[i]) + first, *exp_avg_var = static_cast<S*>(all.exp_avg_vars[i]) + first;
-    if constexpr (sizeof(T) == 2)
-      update_16_bits(last - first, param, grad, exp_avg, exp_avg_var, k);
+    T *param = at<T>(all.params, i, first), *grad = at<T>(all.grads, i, first);
+    S *exp_avg = at<S>(all.exp_avgs, i, first), *exp_avg_var = at<S>(all.exp_avg_vars, i, first);
+    S* max_exp_avg_var = at<S>(all.max_exp_avg_vars, i, first);
+    if constexpr (std::is_same<T, S>::value)
+      update<amsgrad>(last - first, param, grad, exp_avg, exp_avg_var, max_exp_avg_var, k);
     else
-      update(last - first, param, grad, exp_avg, exp_avg_var, k);
+      update<amsgrad>(last - first, param, grad, exp_avg, exp_avg_var, max_exp_avg_var, at<Low>(all.low_bits, i, first), k);
   }
 }
 
@@ -151,12 +190,14 @@ static void run(Work work) {
     work.stretch(work.all, work.scalars, 0, work.total);
 }
 
-#define KERNEL(name, T, S) \
-  extern "C" void name(const Tensors* all, const Scalars* k) { run({stretch<T, S>, *all, *k, 0}); }
-KERNEL(float32, float, float)
-KERNEL(float64, double, double)
-KERNEL(bfloat16, BFloat16, float)
-KERNEL(float16, Float16, float)
+#define KERNEL(name, T, S, Low)                                                                        \
+  extern "C" void name(const Tensors* all, const Scalars* k) {                                         \
+    run({all->max_exp_avg_vars ? stretch<true, T, S, Low> : stretch<false, T, S, Low>, *all, *k, 0});  \
+  }
+KERNEL(float32, float, float, void)
+KERNEL(float64, double, double, void)
+KERNEL(bfloat16, BFloat16, float, LowBits)
+KERNEL(float16, Float16, float, Float16)
 
 // Counts the steps of `count` tensors up and tells them.
 extern "C" void advance(int64_t count, float* const* steps, double* now) {
