@@ -256,7 +256,8 @@ class AdaptiveOptimizer(Optimizer):
         lr = group["lr"]
         if self._is_elementwise(group) and not group["differentiable"]:
             rows = list(map(share, rows))
-        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
+        unread = not is_plain(steps[0])  # a FakeTensor has no number
+        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling() or unread:
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1

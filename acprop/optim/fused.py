@@ -53,11 +53,8 @@ def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Col
     """
     if _operations_are_watched():
         return columns
-    if not all(map(is_plain, columns[0])):  # of a DTensor, what lies here
-        rows = zip(columns[2], map(share, zip(*columns[:2], *columns[3:], strict=True)), strict=True)
-        columns = [
-            list(column) for column in zip(*((p, g, step, *state) for step, (p, g, *state) in rows), strict=True)
-        ]
+    if not all(map(is_plain, columns[0])):
+        columns = _shares(columns)
     others: Columns = [[] for _ in columns]
     count = len(columns[0])
     at_once = ROWS if columns[0][0].is_cpu else count
@@ -89,6 +86,14 @@ def scalars(group: Group, t: Any) -> tuple[Any, ...]:
 def _operations_are_watched() -> bool:
     """By a `TorchDispatchMode` (FakeTensorMode, a tracer, a counter) or a transform of torch.func."""
     return torch._C._len_torch_dispatch_stack() > 0 or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _shares(columns: Columns) -> Columns:
+    """Of DTensors, what lies in this process."""
+    params, grads, steps, *states = columns
+    shared = [share(row) for row in zip(params, grads, *states, strict=True)]
+    params, grads, *states = map(list, zip(*shared, strict=True))
+    return [params, grads, steps, *states]
 
 
 def _alike(columns: Columns) -> Iterator[tuple[torch.dtype, torch.device, Columns]]:

@@ -41,9 +41,9 @@ def load(capability: str) -> CDLL:
         except OSError:
             continue  # absent, or not to be loaded from there
     reason = "no folder to compile it in"
-    for folder in (*cache_folder(), None):
+    for where in (*cache_folder(), None):
         try:
-            return _compile_and_load(capability, folder)
+            return _compile_and_load(capability, where)
         except (OSError, subprocess.CalledProcessError) as error:
             reason = _first_line(error)
     raise RuntimeError(
