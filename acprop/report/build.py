@@ -83,18 +83,20 @@ def write(material: Material, root: Path, words: Sequence[str] = WORDS, fresh: b
     return written
 
 
-def refresh(task: str) -> None:
-    """The tables and figures of one task, in the reader's report."""
+def refresh(task: str) -> list[str]:
+    """The tables and figures of one task, in the reader's report; returns their names."""
     material = gather()
     of_task = [record for record in material.records if record.summary["task"] == task]
     twins = [record for record in material.twins if record.summary["task"] == task]
     root, drawn = results_root(), _drawn(results_root())
-    for artefact in [*tasks.artefacts(of_task), *own.beside(twins, material.published)]:
+    made = [*tasks.artefacts(of_task), *own.beside(twins, material.published)]
+    for artefact in made:
         seen = _seen(artefact)
         if not artefact.draw or drawn.get(artefact.name) != seen:
             files.write(artefact, root)
             drawn |= {artefact.name: seen} if artefact.draw else {}
     write_atomically(root / DRAWN, json.dumps(drawn, indent=0))
+    return [artefact.name for artefact in made]
 
 
 def _clear(root: Path, written: set[Path]) -> None:

@@ -14,6 +14,7 @@ from acprop.runs.identity import flatten, identity
 from acprop.runs.record import Record
 
 Setting = tuple[tuple[str, str], ...]
+Cell = tuple[str, str, str, str]  # dataset, scale, model, optimizer
 
 
 def cell_settings(record: Record, of: str | None = None) -> dict[str, Any] | None:
@@ -52,10 +53,13 @@ def of_optimizer(record: Record) -> Setting:
 
 
 def tunes(record: Record) -> bool:
-    """Whether a run was there to choose settings by: a sweep's `tuning` says how such runs differ from others."""
+    """Whether a run was there to choose settings by: it was judged on data that were held out, or is of the kind that a
+    sweep's `tuning` describes."""
+    if any(key.startswith("validation/") for key in record.summary["final"]):
+        return True
     protocols = conf.protocols().values()
     rules = [p["tuning"] for p in protocols if p["task"] == record.summary["task"] and p["tuning"]]
-    return bool(record.config.get("held_out")) or any(_all_of(rule, record) for rule in rules)
+    return any(_all_of(rule, record) for rule in rules)
 
 
 def _all_of(overrides: str, record: Record) -> bool:
@@ -90,12 +94,10 @@ def _else_tuned(record: Record, grid: str) -> bool:
     return agrees({"optimizer": cell}, record.config)
 
 
-def choices(
-    records: Iterable[Record], score: Callable[[Record], float | None]
-) -> dict[tuple[str, str, str, str], Setting]:
-    """(dataset, scale, model, optimizer) -> the setting that tuning chose: the largest mean score over its seeds, the
+def choices(records: Iterable[Record], score: Callable[[Record], float | None]) -> dict[Cell, Setting]:
+    """The setting that tuning chose: the largest mean score over its seeds, the
     first of equal ones. A setting of which a run did not end well is not chosen."""
-    worth: dict[tuple[str, str, str, str], dict[Setting, list[float]]] = defaultdict(lambda: defaultdict(list))
+    worth: dict[Cell, dict[Setting, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if tunes(record):
             s = record.summary

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from acprop.report import PUBLISHED
 from acprop.report.artefacts import Artefact
 from acprop.report.records import by_budget
-from acprop.report.settings import choices, in_grid, is_tuned, of_optimizer, tunes
+from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
 from acprop.runs.conf import protocols, roster
 from acprop.runs.identity import data_root
 from acprop.runs.record import Record
@@ -29,24 +29,33 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
     for (dataset, scale), group in by_budget(records).items():
         tuning = [record for record in group if tunes(record)]
         reported = [record for record in group if not tunes(record)]
-        if main := [record for record in reported if _is_of_fig6(record, chosen, grids)]:
+        swept = {name: _swept(name, reported) for name in grids}
+        of_sweeps = {record.folder for found in swept.values() for record in found}
+        main = [record for record in reported if _is_of_fig6(record, chosen, of_sweeps)]
+        if main:
             yield from of_study(fig6, dataset, scale, main)
-        for name in grids:
-            swept = [record for record in reported if in_grid(name, record)]
-            if len({(r.summary["optimizer"], r.hash) for r in swept}) > len({r.summary["optimizer"] for r in swept}):
-                yield from sweeps.artefacts(name, dataset, scale, swept)
+        for name, found in swept.items():
+            if found:
+                yield from sweeps.artefacts(name, dataset, scale, found)
         if tuning:
             yield sweeps.tuning(dataset, scale, tuning, chosen)
 
 
-def _is_of_fig6(record: Record, chosen: dict, grids: list[str]) -> bool:
+def _swept(name: str, records: list[Record]) -> list[Record]:
+    """The runs of a sweep of many settings; none if no optimizer ran with several."""
+    found = [record for record in records if in_grid(name, record)]
+    cells = {(record.summary["model"], record.summary["optimizer"], record.hash) for record in found}
+    return found if len(cells) > len({cell[:2] for cell in cells}) else []
+
+
+def _is_of_fig6(record: Record, chosen: dict[Cell, Setting], of_sweeps: set[str]) -> bool:
     """The setting that tuning chose for the cell; where nothing was tuned, the cell's published or borrowed one; and
     whatever else was run, but for the many settings of a sweep."""
     s = record.summary
     choice = chosen.get((s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"]))
     if choice is not None:
         return of_optimizer(record) == choice
-    return is_tuned(record) or not any(in_grid(name, record) for name in grids)
+    return is_tuned(record) or record.folder not in of_sweeps
 
 
 def published(dataset: str) -> Paper:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from acprop.report import settings
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
@@ -20,7 +21,6 @@ from acprop.report.records import (
     row_label,
     settings_told,
 )
-from acprop.report.settings import of_optimizer
 from acprop.report.style import dataset_name, look, model_name, order
 from acprop.runs.record import FINISHED, Record
 from experiments.images.report import budget
@@ -42,9 +42,7 @@ def artefacts(name: str, dataset: str, scale: str, records: list[Record]) -> Ite
     yield figure(file_name(name, dataset, scale), part, shown, records, lambda: _draw(shown, records))
 
 
-def tuning(
-    dataset: str, scale: str, records: list[Record], chosen: Mapping[tuple[str, str, str, str], Any]
-) -> Artefact:
+def tuning(dataset: str, scale: str, records: list[Record], chosen: Mapping[settings.Cell, Any]) -> Artefact:
     """What every setting was worth on images that were held out; the chosen ones bold."""
     share = ", ".join(f"{one:.0%}" for one in sorted({record.config["held_out"] for record in records}))
     judged = (
@@ -56,7 +54,7 @@ def tuning(
 
 def _table(
     name: str, part: str, judged: str, scale: str, cells: Cells, measure: Measure,
-    chosen: Mapping[tuple[str, str, str, str], Any],
+    chosen: Mapping[settings.Cell, Any],
 ) -> Artefact:  # fmt: skip
     models, labels = models_of(cells), labels_of(cells)
     records = [record for group in cells.values() for record in group]
@@ -76,10 +74,10 @@ def _table(
     return table(name, part, caption, records, ["optimizer", *map(model_name, models)], rows, long)
 
 
-def _is_chosen(record: Record, chosen: Mapping[tuple[str, str, str, str], Any]) -> bool:
+def _is_chosen(record: Record, chosen: Mapping[settings.Cell, Any]) -> bool:
     s = record.summary
     cell = (s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"])
-    return cell in chosen and of_optimizer(record) == chosen[cell]
+    return cell in chosen and settings.of_optimizer(record) == chosen[cell]
 
 
 def _draw(title: str, records: list[Record]) -> Any:

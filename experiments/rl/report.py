@@ -41,12 +41,14 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
                 return file_name(stem if model == "dqn" else f"{stem}-{model}", dataset, scale)
 
             reported = [record for record in group if not tunes(record)]
-            main = [record for record in reported if is_tuned(record) or not in_grid(EPS, record)]
             swept = [record for record in reported if in_grid(EPS, record)]
+            if len({record.hash for record in swept}) < 2:
+                swept = []
+            main = [record for record in reported if is_tuned(record) or record not in swept]
             tuning = [record for record in group if tunes(record)]
             if main:
                 yield from fig9(name, main)
-            if len({record.hash for record in swept}) > 1:
+            if swept:
                 yield from over_eps(name("rl_eps"), swept)
             if tuning:
                 yield sweep.artefact(name("rl_sweep"), tuning)

@@ -30,7 +30,7 @@ CLASSES = {
     "adashift_10": betas(AdaShift, keep_num=10, reduce=None),
     "adopt": betas(ADOPT),
     "adopt_unclipped": betas(ADOPT, clip_power=None),
-    "avagrad": betas(AvaGrad),
+    "avagrad": betas(AvaGrad, variant="paper"),
 }
 
 
