@@ -82,7 +82,9 @@ class FID:
         real = data.train_images if reference == "train" else data.test_images
         dims, n = features.dims, len(real)
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
-        require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images")
+        require(
+            n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images"
+        )
         self.features, self.count, self.batch_size = features, count, batch_size
         self.real = self.see(real)
         self.mean, self.cov = _moments(self.real)

@@ -322,7 +322,8 @@ STUDIES = {
     ),
     "rate": Study("theorem", "rate", rate, "Mean squared gradient norm against T on three problems", rate_table),
     "rate_decaying": Study(
-        "theorem", "rate_decaying", rate, "Mean squared gradient norm against T where the step falls as 1/√t", rate_table
+        "theorem", "rate_decaying", rate, "Mean squared gradient norm against T where the step falls as 1/√t",
+        rate_table,
     ),
     "region": Study("fig1", "theory_region", table=region_table),
     "authors": Study("method", "theory_authors", table=authors_table),
