@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from acprop.report.artefacts import OTHER, PARTS, Artefact, Cell
 from acprop.report.claims import rules
-from acprop.report.claims.row import Row
+from acprop.report.claims.ledger import Row
 from acprop.report.page_runs import Runs
 from acprop.runs.record import write_atomically
 
@@ -23,11 +23,7 @@ TEMPLATE = "page.html.j2"
 IMAGES, IMAGE = 2_000_000, 120_000  # bytes that all pictures, and one, may take, before base64
 WIDTH = 1100  # pixels
 
-<<<<<<< HEAD
-MARKS = dict(zip(rules.VERDICTS, "✓≈✗⚡?…◔–", strict=True))
-=======
 MARKS = dict(zip(rules.VERDICTS, "✓≈✗⊥?…◔–", strict=True))
->>>>>>> main
 
 
 class Picture(NamedTuple):

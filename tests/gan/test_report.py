@@ -6,10 +6,11 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from acprop.report.build import refresh
 from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
+from acprop.report.build import refresh
 from acprop.runs import Run
+from acprop.runs.conf import roster
 from experiments.gan import report as gan
 
 FACTS = {"network": "inception", "dims": 2048, "n_real": 10000, "n_fake": 10000, "batch_size": 100}

@@ -7,18 +7,17 @@ import random
 import matplotlib.image
 import numpy as np
 import pytest
-import yaml
 
-from acprop.report.build import refresh
 from acprop.report import results_root
 from acprop.report.__main__ import main
+from acprop.report.build import refresh
 from acprop.report.stats import probability_of_improvement
-from acprop.runs import Run, UsageError, load_records
+from acprop.report.settings import choices
+from acprop.runs import Run, load_records
+from acprop.runs.conf import roster
 from acprop.runs.record import write_json
 from experiments.rl import report as rl
-from experiments.rl import sweep as rl_sweep
 from experiments.rl.four_rooms import FREE, LAYOUT, MOVES
-from scripts import tune_rl
 
 
 def leave(configure, *overrides, returns=(-0.5, 0.5, 0.8), exact=0.79, fail=False):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from acprop.report.build import refresh
 from acprop.report import results_root
+from acprop.report.build import refresh
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
 from experiments.theory import report as theory

@@ -5,10 +5,11 @@ import csv
 import matplotlib.image
 import pytest
 
-from acprop.report.build import refresh
 from acprop.report import results_root
 from acprop.report.__main__ import main
+from acprop.report.build import refresh
 from acprop.runs import Run
+from acprop.runs.conf import roster
 from experiments.transformer import report as translation
 
 
