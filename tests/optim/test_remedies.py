@@ -41,5 +41,5 @@ def test_matrices_that_begin_as_zeros(problem):
         assert far < 10, name
         assert error < 0.1, name
     far, when, _ = problem(remedies.METHODS["ACProp, eps 1e-8"], 20)
-    assert not far < 30
+    assert not far < 20  # NaN too
     assert when > 1
