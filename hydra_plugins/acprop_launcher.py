@@ -19,7 +19,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from acprop.runs.errors import UsageError, require
-from acprop.runs.launch import Failure, failures
+from acprop.runs.launch import Failure, Job
 
 
 class PatientLauncher(Launcher):
@@ -36,13 +36,15 @@ class PatientLauncher(Launcher):
             raise UsageError(f"hydra/launcher: {self.plugin.split('.')[1]} is not installed; {remedy}") from error
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        assert isinstance(task_function, Job)
+        self.job = task_function
         self.engine.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         jobs = zip(job_overrides, range(initial_job_idx, sys.maxsize), strict=False)
         with ThreadPool(self.parallel) as pool:  # of daemons: Ctrl-C need not wait for the jobs
             returns = pool.starmap(self._launch_one, jobs, chunksize=1)
-        return self._note_failures(job_overrides, returns)
+        return self._note(job_overrides, returns)
 
     def _launch_one(self, overrides: Sequence[str], number: int) -> JobReturn:
         try:
@@ -52,10 +54,10 @@ class PatientLauncher(Launcher):
             lost = Failure(f"{' '.join(overrides)}: {_told(error)}", mistake=False)
             return JobReturn(status=JobStatus.COMPLETED, _return_value=lost)
 
-    def _note_failures(self, jobs: Sequence[Sequence[str]], returns: Sequence[JobReturn]) -> Sequence[JobReturn]:
+    def _note(self, jobs: Sequence[Sequence[str]], returns: Sequence[JobReturn]) -> Sequence[JobReturn]:
         for overrides, result in zip(jobs, returns, strict=True):
-            if isinstance(result.return_value, Failure):
-                failures[" ".join(overrides)] = result.return_value
+            value = result.return_value
+            self.job.outcomes[" ".join(overrides)] = value if isinstance(value, Failure) else None
         return returns
 
 
@@ -68,7 +70,7 @@ class JoblibLauncher(PatientLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         try:
-            return self._note_failures(job_overrides, self.engine.launch(job_overrides, initial_job_idx))
+            return self._note(job_overrides, self.engine.launch(job_overrides, initial_job_idx))
         except Exception as error:
             print(f"{_told(error)} From here one job at a time.", file=sys.stderr)
         return super().launch(job_overrides, initial_job_idx)

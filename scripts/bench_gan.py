@@ -53,7 +53,7 @@ def measure(model: str, threads: int, steps: int, width: float) -> None:
 
     with Run.open(cfg) as run:
         data = ImageData(images, labels, images, labels, half, half, 10, flip=True)
-        data = pixels_in_unit_range(data).to(run.device)
+        data = pixels_in_unit_range(data, cfg.mirror).to(run.device)
         batches = data.endless_batches(0, cfg.batch_size, memory_format=torch.channels_last)
         ready = cycle([next(batches) for _ in range(4)])
         pauses = run.batches(range(10**9))

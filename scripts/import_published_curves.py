@@ -18,7 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 from acprop.runs import UsageError, data_root, write_atomically
-from experiments.images.report import CURVES_FILE, published
+from experiments.cifar.report import CURVES_FILE, published
 
 MODELS = {"vgg": "vgg11", "resnet": "resnet34", "densenet": "densenet121"}
 Curve = dict[str, list[float]]

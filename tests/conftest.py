@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
-    for name, folder in (("RUNS", "runs"), ("RESULTS", "results"), ("DATA", "data")):
+    for name, folder in (("RUNS", "runs"), ("RESULTS", "results"), ("RECORDS", "records"), ("DATA", "data")):
         monkeypatch.setenv(f"ACPROP_{name}", str(tmp_path / folder))
     for name in ("WANDB_API_KEY", "WANDB_MODE", "MAKEFLAGS", "MAKELEVEL"):  # a test's `make` is not part of `make test`
         monkeypatch.delenv(name, raising=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
-from experiments.images.report import FIG6
+from acprop.runs.conf import roster
 from scripts import plan
 from tests.conftest import ROOT
 
@@ -66,7 +66,7 @@ def test_runs_are_those_of_the_configs():
 def test_a_checkpoint_has_the_size_of_the_file(tmp_path):
     with FakeTensorMode():
         fake = torch.nn.Linear(1000, 50)
-    for name in FIG6:
+    for name in roster("fig6"):
         net = torch.nn.Linear(1000, 50)
         node = plan.config("cifar", f"optimizer={name}").optimizer
         optimizer = plan.build("optimizer", node, net.parameters())

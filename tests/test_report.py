@@ -55,10 +55,10 @@ def test_a_record_removed_changes_its_cell_and_only_that(configure, tmp_path):
 
     leave(configure, "optimizer=adam")
     leave(configure, "optimizer=acprop")
-    cnn.write_all(figures=False)
+    refresh("cifar")
     before = rows("fig6_digits_laptop")
     shutil.rmtree(next((tmp_path / "runs" / "cifar" / "digits-resnet34").glob("adam-*")))
-    cnn.write_all(figures=False)
+    refresh("cifar")
     after = rows("fig6_digits_laptop")
     assert [key for key in before if before[key] != after[key]] == [("resnet34", "adam")]
 
@@ -69,7 +69,7 @@ def test_scales_settings_and_data_sets_do_not_mix(configure):
     leave(configure, "epochs=3")
     leave(configure, "optimizer.lr=0.01")
     leave(configure, "dataset=cifar10", "scale=paper")
-    cnn.write_all(figures=False)
+    refresh("cifar")
     names = {path.stem for path in (results_root() / "tables").glob("*.md")}
     assert names == {"fig6_digits_laptop", "fig6_digits_smoke", "fig6_digits_laptop-epochs=3", "fig6_cifar10"}
     optimizers = {optimizer for _, optimizer in rows("fig6_digits_laptop")}
@@ -90,7 +90,7 @@ def test_settings_are_drawn_as_a_map_where_eps_was_varied_else_as_lines(configur
     for lr in ("1e-5", "1e-3", "1e-2"):
         for eps in ("1e-5", "1e-8"):
             leave(configure, "figure=fig7", *sweep, f"optimizer.lr={lr}", f"optimizer.eps={eps}", scores=(90.0,))
-    cnn.write_all()
+    refresh("cifar")
     with (results_root() / "tables" / "fig7_digits_laptop.csv").open() as file:
         order = [(row["lr"], row["eps"]) for row in csv.DictReader(file)]
     caption = (results_root() / "tables" / "fig7_digits_laptop.md").read_text().splitlines()[0]
@@ -105,12 +105,12 @@ def test_settings_are_drawn_as_a_map_where_eps_was_varied_else_as_lines(configur
 def test_figure_is_drawn_and_the_same_each_time(configure):
     leave(configure, "dataset=cifar10", "scale=paper")
     leave(configure, "dataset=cifar10", "scale=paper", "optimizer=adam", "model=vgg11")
-    cnn.write_all()
+    refresh("cifar")
     paths = [results_root() / "figures" / f"fig6_cifar10{suffix}" for suffix in (".png", ".pdf")]
     first = [path.read_bytes() for path in paths]
     image = matplotlib.image.imread(io.BytesIO(first[0]))
     assert image[..., :3].std() > 0.05
-    cnn.write_all()
+    refresh("cifar")
     assert [path.read_bytes() for path in paths] == first
     assert not [path for path in paths[0].parent.iterdir() if path not in paths]
 
@@ -139,7 +139,7 @@ def test_published_numbers_are_whole():
     with (PUBLISHED / "fig6_cifar10.csv").open() as file:
         table = list(csv.DictReader(file))
     assert {(row["model"], row["optimizer"]) for row in table} == {
-        (model, optimizer) for model in ("vgg11", "resnet34", "densenet121") for optimizer in cnn.FIG6
+        (model, optimizer) for model in ("vgg11", "resnet34", "densenet121") for optimizer in roster("fig6")
     }
     assert all(float(row["best"]) >= float(row["last"]) for row in table)
     assert sum(row["authors_ran"] == "yes" for row in table) == 6
@@ -155,12 +155,12 @@ def test_import_of_the_authors_curves(command, tmp_path, configure):
     script = str(ROOT / "scripts" / "import_published_curves.py")
     done = command(script, str(folder))
     assert done.returncode == 0, done.stderr
-    assert (data_root() / cnn.CURVES_FILE).exists()
-    curves = cnn.published_curves("cifar10")
+    assert (data_root() / cifar.CURVES_FILE).exists()
+    curves = cifar.published_curves("cifar10")
     assert curves["resnet34", "acprop"] == [(1.0, 80.0), (2.0, 95.36), (3.0, 94.92)], "the published setting is taken"
     assert curves["vgg11", "sgd"] == [(1.0, 50.0)]
     leave(configure, "dataset=cifar10", "scale=paper")
-    cnn.write_all(tables=False)
+    refresh("cifar")
 
     (folder / "vgg-adam-lr1").write_bytes(b"no curve")
     for arguments in ([str(folder)], [str(tmp_path / "nowhere")], []):

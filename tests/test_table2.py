@@ -14,7 +14,7 @@ from acprop.runs import Run
 from acprop.runs.launch import CONF
 from experiments.imagenet import report as imagenet
 
-CELLS = CONF / "tuned" / "imagenet" / "resnet18"
+CELLS = CONF / "imagenet" / "tuned" / "imagenet" / "resnet18"
 
 
 def leave(optimizer="acprop", dataset="imagenet", seed=0, top1=(60.0, 71.0, 70.0), published=True):
@@ -23,7 +23,7 @@ def leave(optimizer="acprop", dataset="imagenet", seed=0, top1=(60.0, 71.0, 70.0
         {
             "task": "imagenet", "seed": seed, "force": False, "device": "cpu", "threads": 1, "checkpoint_every_s": 0,
             "names": {"dataset": dataset, "model": "resnet18", "optimizer": optimizer},
-            "scale": {"name": "paper", "imagenet": {"epochs": 90}}, "epochs": 90, "batch_size": 256,
+            "scale": {"name": "paper", "epochs": 90}, "epochs": 90, "batch_size": 256,
             "precision": "bf16", "tracking": {"mode": "disabled", "project": "p", "entity": None},
         }
     )  # fmt: skip
@@ -79,12 +79,12 @@ def test_other_data_never_stand_beside_the_paper(dataset, published, name):
 def test_the_published_table_is_whole():
     with (PUBLISHED / "table2_imagenet.csv").open() as file:
         rows = {row["optimizer"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {*imagenet.TABLE2, "sgd_best_in_literature"}
+    assert set(rows) == {*roster("table2"), "sgd_best_in_literature"}
     assert {name for name, row in rows.items() if row["run_by"] == "authors"} == {"adashift", "acprop"}
     assert {row["run_by"] for row in rows.values()} == {"authors", "quoted"}
 
 
-@pytest.mark.parametrize("optimizer", imagenet.TABLE2)
+@pytest.mark.parametrize("optimizer", roster("table2"))
 def test_every_cell_has_a_source_and_reaches_its_optimizer(optimizer, configure):
     text = (CELLS / f"{optimizer}.yaml").read_text()
     assert "# Source: " in text

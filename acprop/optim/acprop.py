@@ -1,46 +1,36 @@
 r"""ACProp: divides the gradient by yesterday's centred second moment.
 
 Zhuang, Ding, Tang, Dvornek, Tatikonda, Duncan: Momentum Centering and Asynchronous Update for Adaptive Gradient
-Methods, NeurIPS 2021. Four methods are published under the name; docs/optimizers.md sets them side by side.
+Methods, NeurIPS 2021. Several methods are published under the name; docs/optimizers.md sets them side by side.
 
     m_t = beta1 m_{t-1} + (1 - beta1) g_t
     x_t = x_{t-1} - lr * numerator / denominator
     s_t = beta2 s'_{t-1} + (1 - beta2) (g_t - m_t)^2
 
-    variant     numerator               denominator                                       s'
-    script      g_t                     sqrt(s' / (1 - beta2^(t-1))) + eps; 1 at t = 1    s + eps from t = 2
-    paper       g_t                     sqrt(s' + eps)                                    s
-    momentum    m_t / (1 - beta1^t)     as script                                         as script
-    rectified   m_t / (1 - beta1^t)     1                      while rho_t < 5            s + eps from t = 2
-                g_t r_t                 sqrt(s') + eps         afterwards
+    variant              numerator                   denominator                                      s'
+    script               g_t                         sqrt(s' / (1 - beta2^(t-1))) + eps; 1 at t = 1   s + eps from t = 2
+    paper                g_t                         sqrt(s' + eps)                                   s
+    momentum             m_t / (1 - beta1^t)         as script                                        as script
+    rectified            m_t / (1 - beta1^t)         1                      while rho_t < 5           s + eps from t = 2
+                         g_t r_t                     sqrt(s') + eps         afterwards
+    rectified_momentum   m_t / (1 - beta1^t)         1                      while rho_t < 5           s + eps from t = 2
+                         m_t r_t / (1 - beta1^t)     sqrt(s') + eps         afterwards
 
-rho_t and r_t are RAdam's (Liu et al., ICLR 2020): the length of the average and the rectifier of its variance.
+rho_t and r_t are RAdam's (Liu et al., ICLR 2020): the length of the average and the rectifier of its variance. With
+amsgrad the denominator holds the largest s' so far, and s' is s + eps from t = 1.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Decay, Group, Row, descend, number
+from acprop.optim.base import AdaptiveOptimizer, Decay, Group, descend, number
+from acprop.optim.tensors import Row, Scalar, T, chunks, is_plain
 
-Variant = Literal["script", "paper", "momentum", "rectified"]
-
-
-class Coefficients(NamedTuple):
-    """What one step is made of: floats, or 0-dim tensors. With s' = s + keep,
-
-    x -= lr * (from_grad * g_t + from_mean * m_t) / (sqrt(s' * scale + under_root) + offset)
-
-    A bias correction sqrt(1 - beta2^(t-1)) of the root is taken out of the fraction: a pass over memory less.
-    """
-
-    from_grad: Any
-    from_mean: Any
-    keep: Any
-    scale: Any
-    under_root: Any
-    offset: Any
+NOT_FUSED = ("foreach", "capturable", "differentiable", "amsgrad")
+Variant = Literal["script", "paper", "momentum", "rectified", "rectified_momentum"]
 
 
 class ACProp(AdaptiveOptimizer):
@@ -56,25 +46,31 @@ class ACProp(AdaptiveOptimizer):
         weight_decay: strength of the decay.
         variant: "script", the authors' training script (`rectify=False`); "paper", Algorithm 2; "momentum", the script
             with the mean as numerator (`momentum_update=True`); "rectified", the authors' class by default (which adds
-            eps=1e-16 and decoupled_weight_decay=True).
+            eps=1e-16 and decoupled_weight_decay=True); "rectified_momentum", that with `momentum_update=True`.
         decoupled_weight_decay: False adds weight_decay * param to the gradient, as `torch.optim.Adam` does; True
             multiplies the parameters by 1 - lr * weight_decay instead, as `torch.optim.AdamW` does; "fixed" by
             1 - weight_decay, whatever the lr.
+        amsgrad: divide by the largest second moment so far. Not with "rectified": the authors' class ignores it there.
+        degenerated_to_sgd: "rectified" alone: step by the mean while rho_t < 5. False: after the first step none then.
         skip_first_step: at t = 1 only update the averages. Otherwise the first step is plain SGD, lr * g_1 (in "paper"
             lr * g_1 / sqrt(eps)): scaling the loss scales it.
         clip_update: bound on |numerator / denominator| of each coordinate, in units of lr. A remedy for coordinates
-            whose gradients were zero for long: their denominator has shrunk, and the next gradient throws them far.
+            whose gradients were zero for long, or from the start: their denominator is small, and the next gradient
+            throws them far.
         maximize: ascend.
         foreach: many tensors a call; None: unless `differentiable`. False obeys.
         capturable: never read the step from Python, so that a CUDA graph can hold it.
         differentiable: let autograd record the step.
         fused: one pass over memory a step, by a C++ kernel for dense float parameters on CPU. It is compiled when
             first used (by a C++ compiler, as `torch.compile` needs one) and kept in torch's cache.
+        kahan_sum: keep beside each bfloat16 or float16 parameter the bits that it lacks of a float32 (two bytes each),
+            so that steps smaller than its rounding add up.
 
-    Parameters in bfloat16 or float16 keep float32 state. The gradient is never modified.
+    Parameters in bfloat16 or float16 keep float32 state. The gradient is never modified. The first step of new
+    parameters is none where lr and all gradients are zero: `torch.distributed.checkpoint` makes state so.
 
     Raises:
-        ValueError: for a hyper-parameter out of range.
+        ValueError: for a hyper-parameter out of range, in the constructor or in a group.
         RuntimeError: at `step`, for a sparse gradient, or for `fused` parameters that are not on CPU.
     """
 
@@ -90,6 +86,8 @@ class ACProp(AdaptiveOptimizer):
         *,
         variant: Variant = "script",
         decoupled_weight_decay: Decay = False,
+        amsgrad: bool = False,
+        degenerated_to_sgd: bool = True,
         skip_first_step: bool = False,
         clip_update: float | None = None,
         maximize: bool = False,
@@ -97,48 +95,77 @@ class ACProp(AdaptiveOptimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool = False,
+        kahan_sum: bool = False,
     ) -> None:
-        self._require(variant in COEFFICIENTS, "variant", variant, f"one of {', '.join(COEFFICIENTS)}")
-        self._require(
-            betas[0] != 0, "betas", betas, "beta1 > 0 (0.9): with beta1 = 0 the mean is the gradient itself, the "
-            "centred second moment is zero and steps explode",
-        )  # fmt: skip
-        self._require(clip_update is None or clip_update > 0, "clip_update", clip_update, "None or a number > 0")
-        self._require(
-            not (fused and (foreach or capturable or differentiable)),
-            "fused", fused, "False together with foreach, capturable or differentiable",
-        )  # fmt: skip
         super().__init__(
             params, lr, betas, eps, weight_decay, variant=variant, decoupled_weight_decay=decoupled_weight_decay,
-            skip_first_step=skip_first_step, clip_update=clip_update, maximize=maximize, foreach=foreach,
-            capturable=capturable, differentiable=differentiable, fused=fused,
+            amsgrad=amsgrad, degenerated_to_sgd=degenerated_to_sgd, skip_first_step=skip_first_step,
+            clip_update=clip_update, maximize=maximize, foreach=foreach, capturable=capturable,
+            differentiable=differentiable, fused=fused, kahan_sum=kahan_sum,
         )  # fmt: skip
 
-    def _update(self, param: Any, grad: Any, exp_avg: Any, exp_avg_var: Any, group: Group, t: Any) -> None:
-        beta1, beta2 = group["betas"]
+    def _check(self, group: Group) -> None:
+        super()._check(group)
         variant, clip = group["variant"], group["clip_update"]
-        c = COEFFICIENTS[variant](t, beta1, beta2, group["eps"])
+        self._require(variant in VARIANTS, "variant", variant, f"one of {', '.join(VARIANTS)}")
+        self._require(
+            group["betas"][0] != 0, "betas", group["betas"], "beta1 > 0 (0.9): with beta1 = 0 the mean is the gradient "
+            "itself, the centred second moment is zero and steps explode",
+        )  # fmt: skip
+        self._require(clip is None or clip > 0, "clip_update", clip, "None or a number > 0")
+        self._require(
+            not (group["amsgrad"] and variant.startswith("rectified")), "amsgrad", group["amsgrad"],
+            f"False with variant={variant!r}, whose denominator does not hold the largest second moment",
+        )  # fmt: skip
+        self._require(
+            not (group["fused"] and any(group[other] for other in NOT_FUSED)),
+            "fused", group["fused"], f"False together with {', '.join(NOT_FUSED)}",
+        )  # fmt: skip
+
+    def _names(self, group: Group) -> tuple[str, ...]:
+        mean, variance, *others = super()._names(group)
+        return (mean, variance, *(["max_exp_avg_var"] if group["amsgrad"] else []), *others)
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
+        super()._init_state(p, state, group)
+        if group["amsgrad"]:
+            state["max_exp_avg_var"] = state["exp_avg_var"].clone()
+
+    def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
+        exp_avg, exp_avg_var = state[:2]
+        beta1, beta2 = group["betas"]
+        c = VARIANTS[group["variant"]](t, group)
+        lr, clip = group["lr"], group["clip_update"]
+        if group["skip_first_step"]:
+            lr = lr * (1 - number(t == 1, t))
 
         # update the mean
         exp_avg.lerp_(grad, 1 - beta1)
 
         # step by the gradient, or the mean, over yesterday's deviation
-        if variant == "rectified":
-            numerator, size = grad.mul(c.from_grad).add(exp_avg.mul(c.from_mean)), 1.0
+        size: Scalar = 1.0
+        if _is(c.from_mean, 0):
+            numerator, size = grad, c.from_grad
+        elif _is(c.from_grad, 0):
+            numerator, size = exp_avg, c.from_mean
         else:
-            numerator, size = (exp_avg, c.from_mean) if variant == "momentum" else (grad, c.from_grad)
-        if variant == "paper":
-            root = exp_avg_var.add(c.under_root).sqrt_()
-        else:
+            numerator = grad.mul(c.from_grad).add(exp_avg.mul(c.from_mean))
+        if not _is(c.keep, 0):
             exp_avg_var.add_(c.keep)
-            root = exp_avg_var.mul(c.scale).sqrt_() if variant == "rectified" else exp_avg_var.sqrt()
+        variance = exp_avg_var
+        if group["amsgrad"]:
+            variance = state[2].copy_(state[2].maximum(exp_avg_var))
+        if not _is(c.scale, 1):
+            root = variance.mul(c.scale).sqrt_()
+        elif not _is(c.under_root, 0):
+            root = variance.add(c.under_root).sqrt_()
+        else:
+            root = variance.sqrt()
         deviation = root.add(c.offset) if group["differentiable"] else root.add_(c.offset)
-        if clip is not None:
-            numerator, size = numerator.mul(size).div(deviation).clamp_min(-clip).clamp_max(clip), 1.0
-            deviation = None
-        if group["skip_first_step"]:
-            size = size * (1 - number(t == 1, t))
-        descend(param, numerator, deviation, group["lr"] * size)
+        if clip is None:
+            descend(param, numerator, deviation, lr * size)
+        else:
+            descend(param, numerator.mul(size).div(deviation).clamp_min(-clip).clamp_max(clip), None, lr)
         del root, deviation  # their memory serves the next temporary
 
         # update the second moment around the mean
@@ -149,47 +176,85 @@ class ACProp(AdaptiveOptimizer):
         """Kept in the state, eps alone takes the second moment to eps / (1 - beta2)."""
         return group["eps"] if group["variant"] == "paper" else 2 * group["eps"] / (1 - group["betas"][1])
 
-    def _step_bucket(self, group: Group, t: float, rows: list[Row]) -> None:
-        if group["fused"]:
+    def _portions(self, group: Group, rows: list[Row]) -> Iterable[list[Row]]:
+        """The kernel has no temporaries to bound; only `kahan_sum` makes some."""
+        whole = group["fused"] and not group["kahan_sum"] and all(map(is_plain, rows[0]))
+        return [rows] if whole else super()._portions(group, rows)
+
+    def _step_rows(self, group: Group, t: Scalar, rows: list[Row]) -> None:
+        if group["fused"] and all(map(is_plain, rows[0])):
             from acprop.optim.fused import fused_acprop_
 
-            beta1, beta2 = group["betas"]
-            c = COEFFICIENTS[group["variant"]](t, beta1, beta2, group["eps"])
+            c = VARIANTS[group["variant"]](t, group)
             rows = fused_acprop_(rows, c, group, moves=not (group["skip_first_step"] and t == 1))
-        if rows:
-            super()._step_bucket(group, t, rows)
+            for portion in chunks(rows) if rows else []:
+                super()._step_rows(group, t, portion)
+        else:
+            super()._step_rows(group, t, rows)
 
 
 # -- the variants: coefficients of step t, as arithmetic that holds for floats and for 0-dim tensors -----------------
 
 
-def _script(t: Any, beta1: float, beta2: float, eps: float) -> Coefficients:
+class Coefficients(NamedTuple):
+    """What one step is made of: floats, or 0-dim tensors; a 0 or 1 that changes nothing costs no pass. With s' = s + keep,
+
+    x -= lr * (from_grad * g_t + from_mean * m_t) / (sqrt(s' * scale + under_root) + offset)
+
+    A bias correction sqrt(1 - beta2^(t-1)) of the root is taken out of the fraction: a pass over memory less.
+    """
+
+    from_grad: Scalar = 0.0
+    from_mean: Scalar = 0.0
+    keep: Scalar = 0.0
+    scale: Scalar = 1.0
+    under_root: Scalar = 0.0
+    offset: Scalar = 0.0
+
+
+def _is(scalar: Scalar, value: float) -> bool:
+    return not isinstance(scalar, Tensor) and scalar == value
+
+
+def _script(t: Any, group: Group) -> Coefficients:
+    beta2, eps = group["betas"][1], group["eps"]
     first = number(t == 1, t)  # s is 0 then, and the denominator 1
     correction = (1 - beta2 ** (t - 1) + first) ** 0.5
     offset = eps * correction * (1 - first) + first
-    return Coefficients(correction, 0.0, keep=eps * (1 - first), scale=1.0, under_root=0.0, offset=offset)
+    c = Coefficients(from_grad=correction, keep=eps * (1 - first), offset=offset)
+    return c._replace(keep=eps, scale=1 - first) if group["amsgrad"] else c
 
 
-def _paper(t: Any, beta1: float, beta2: float, eps: float) -> Coefficients:
-    return Coefficients(1.0, 0.0, keep=0.0, scale=1.0, under_root=eps, offset=0.0)
+def _paper(t: Any, group: Group) -> Coefficients:
+    return Coefficients(from_grad=1.0, under_root=group["eps"])
 
 
-def _momentum(t: Any, beta1: float, beta2: float, eps: float) -> Coefficients:
-    c = _script(t, beta1, beta2, eps)
-    return c._replace(from_grad=0.0, from_mean=c.from_grad / (1 - beta1**t))
+def _momentum(t: Any, group: Group) -> Coefficients:
+    c = _script(t, group)
+    return c._replace(from_grad=0.0, from_mean=c.from_grad / (1 - group["betas"][0] ** t))
 
 
-def _rectified(t: Any, beta1: float, beta2: float, eps: float) -> Coefficients:
+def _rectified(t: Any, group: Group) -> Coefficients:
+    beta1, beta2 = group["betas"]
     rho_inf = 2 / (1 - beta2) - 1
     rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
     warm = number(rho < 5, t)
     rho = rho * (1 - warm) + 5 * warm
     rectifier = ((1 - beta2**t) * (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
     first = number(t == 1, t)
+    sgd = warm if group["degenerated_to_sgd"] else first
     return Coefficients(
-        from_grad=(1 - warm) * rectifier, from_mean=warm / (1 - beta1**t),
-        keep=eps * (1 - first), scale=1 - warm, under_root=0.0, offset=eps * (1 - warm) + warm,
+        from_grad=(1 - warm) * rectifier, from_mean=sgd / (1 - beta1**t),
+        keep=group["eps"] * (1 - first), scale=1 - warm, offset=group["eps"] * (1 - warm) + warm,
     )  # fmt: skip
 
 
-COEFFICIENTS = {"script": _script, "paper": _paper, "momentum": _momentum, "rectified": _rectified}
+def _rectified_momentum(t: Any, group: Group) -> Coefficients:
+    c = _rectified(t, group)
+    return c._replace(from_grad=0.0, from_mean=c.from_grad / (1 - group["betas"][0] ** t) + c.from_mean)
+
+
+VARIANTS = {
+    "script": _script, "paper": _paper, "momentum": _momentum,
+    "rectified": _rectified, "rectified_momentum": _rectified_momentum,
+}  # fmt: skip

@@ -5,12 +5,13 @@ s_t = beta2 s_{t-1} + (1 - beta2) (g_t - m_t)^2 + eps
 x_t = x_{t-1} - lr * m_t / (1 - beta1^t) / (sqrt(s_t / (1 - beta2^t)) + eps)
 """
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from acprop.optim.base import AdaptiveOptimizer, Group, Options, descend
+from acprop.optim.tensors import Scalar, T
 
 
 class AdaBelief(AdaptiveOptimizer):
@@ -29,7 +30,8 @@ class AdaBelief(AdaptiveOptimizer):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, **options)
 
-    def _update(self, param: Any, grad: Any, exp_avg: Any, exp_avg_var: Any, group: Group, t: Any) -> None:
+    def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
+        exp_avg, exp_avg_var = state
         beta1, beta2 = group["betas"]
 
         # update the mean

@@ -2,10 +2,11 @@
 
 v_t = beta2 v_{t-1} + (1 - beta2) phi(g_{t-n}^2)                    phi: the maximum over the tensor, or identity
 m_t = sum_{i<n} beta1^i g_{t-i} / sum_{i<n} beta1^i
-x_t = x_{t-1} - lr * m_t / (sqrt(v_t / (1 - beta2^(t-n))) + eps)    from t = n + 1; no step before
+x_t = x_{t-1} - lr * m_t / (sqrt(v_t / (1 - beta2^k)) + eps)        from t = n + 1 and v_t > 0; no step before
 
-The class in the ACProp repository, which ran the paper's cells, takes up the mean at t = n + 1 only, and forgets the
-first n gradients all the same (variant="script"):
+k counts the steps since v became positive, as in the code of Zhou et al.: t - n unless gradients begin with zeros.
+The class in the ACProp repository (variant="script"), which ran that paper's cells, has k = t - n throughout, takes up
+the mean at t = n + 1 only, and forgets the first n gradients all the same:
 
 m_t = beta1 (m_{t-1} - beta1^(n-1) g_{t-n} / w) + g_t / w           m_n = 0, w = sum_{i<n} beta1^i
 """
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Group, Options, TensorList, descend, number
+from acprop.optim.base import AdaptiveOptimizer, Group, Options, descend, number
+from acprop.optim.tensors import Scalar, T, TensorList
 
 
 class AdaShift(AdaptiveOptimizer):
@@ -29,7 +31,7 @@ class AdaShift(AdaptiveOptimizer):
         steps are 0.10, 0.19 and 0.27 of the paper's, and what it never added fades as beta1^t.
     """
 
-    state_names = ("exp_avg", "exp_avg_sq", "grads")
+    state_names = ("exp_avg", "exp_avg_sq", "beta2_power", "grads")
 
     def __init__(
         self,
@@ -44,21 +46,31 @@ class AdaShift(AdaptiveOptimizer):
         variant: Literal["paper", "script"] = "paper",
         **options: Unpack[Options],
     ) -> None:
-        self._require(keep_num >= 1, "keep_num", keep_num, "a whole number >= 1")
-        self._require(reduce in ("max", None), "reduce", reduce, "'max' or None")
-        self._require(variant in ("paper", "script"), "variant", variant, "paper or script")
         super().__init__(
             params, lr, betas, eps, weight_decay, keep_num=keep_num, reduce=reduce, variant=variant, **options
         )
 
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        self._require(group["keep_num"] >= 1, "keep_num", group["keep_num"], "a whole number >= 1")
+        self._require(group["reduce"] in ("max", None), "reduce", group["reduce"], "'max' or None")
+        self._require(group["variant"] in ("paper", "script"), "variant", group["variant"], "paper or script")
+
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
         super()._init_state(p, state, group)
         zeros = state["exp_avg"]
-        state["grads"] = zeros.new_zeros(group["keep_num"], *p.shape)  # a ring: gradient t is in slot t % keep_num
+        # a ring: gradient t is in slot t % keep_num. Stacked, so that it is sharded as the parameter is
+        state["grads"] = torch.stack([zeros] * group["keep_num"])
         if group["reduce"]:
-            state["exp_avg_sq"] = torch.view_as_real(zeros).new_zeros(()) if p.is_complex() else zeros.new_zeros(())
+            zeros = (torch.view_as_real(zeros) if zeros.is_complex() else zeros).new_zeros(())
+            state["exp_avg_sq"] = zeros
+        state["beta2_power"] = torch.ones_like(zeros)
 
-    def _update(self, param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, grads: Any, group: Group, t: Any) -> None:
+    def _is_elementwise(self, group: Group) -> bool:
+        return not group["reduce"]
+
+    def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
+        exp_avg, exp_avg_sq, beta2_power, grads = state
         beta1, beta2 = group["betas"]
         n = group["keep_num"]
         weights = sum(beta1**i for i in range(n))
@@ -70,17 +82,24 @@ class AdaShift(AdaptiveOptimizer):
         exp_avg.sub_(oldest.mul(beta1 ** (n - 1) / weights)).mul_(beta1).add_(grad.mul(taken / weights))
 
         # update the second moment with the gradient n steps old
-        square = oldest.norm(torch.inf).pow(2) if group["reduce"] else oldest.mul(oldest)
-        exp_avg_sq.mul_(1 - (1 - beta2) * old).add_(square.mul((1 - beta2) * old))
+        oldest = oldest.norm(torch.inf) if group["reduce"] else oldest
+        exp_avg_sq.mul_(1 - (1 - beta2) * old).add_(oldest.mul(oldest).mul((1 - beta2) * old))
 
         # step by the mean over the shifted root mean square
-        rms = exp_avg_sq.div(1 - beta2 ** ((t - n) * old) + (1 - old)).sqrt_().add(group["eps"] + (1 - old))
-        descend(param, exp_avg, rms, group["lr"] * old)
+        if group["variant"] == "paper":
+            seen = exp_avg_sq.sign()
+            beta2_power.sub_(beta2_power.mul(seen).mul(1 - beta2))
+            unseen = seen.mul(-1.0).add(1.0)
+            rms = exp_avg_sq.div(beta2_power.mul(-1.0).add(1.0).add(unseen)).sqrt().add(unseen).add(group["eps"])
+            descend(param, exp_avg.mul(seen), rms, group["lr"] * old)
+        else:
+            rms = exp_avg_sq.div(1 - beta2 ** ((t - n) * old) + (1 - old)).sqrt_().add(group["eps"] + (1 - old))
+            descend(param, exp_avg, rms, group["lr"] * old)
 
         _write(grads, t % n, grad)
 
 
-def _read(ring: Any, slot: Any) -> Any:
+def _read(ring: T, slot: Scalar) -> T:
     if isinstance(ring, TensorList):
         return TensorList([one[int(slot)] for one in ring])
     if isinstance(slot, Tensor):
@@ -88,10 +107,10 @@ def _read(ring: Any, slot: Any) -> Any:
     return ring[int(slot)]
 
 
-def _write(ring: Any, slot: Any, grad: Any) -> None:
+def _write(ring: T, slot: Scalar, grad: T) -> None:
     if isinstance(ring, TensorList):
         _read(ring, slot).copy_(grad)
     elif isinstance(slot, Tensor):
         ring.index_copy_(0, slot.long().view(1), grad.unsqueeze(0))
     else:
-        ring[int(slot)] = grad
+        ring[int(slot)].copy_(grad)

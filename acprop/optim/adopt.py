@@ -6,12 +6,13 @@ x_t = x_{t-1} - lr * m_t
 v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
 """
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from acprop.optim.base import AdaptiveOptimizer, Group, Options, number
+from acprop.optim.tensors import Scalar, T
 
 
 class ADOPT(AdaptiveOptimizer):
@@ -20,8 +21,10 @@ class ADOPT(AdaptiveOptimizer):
     betas: decay of the mean of normalised gradients and of the second moment.
     clip_power: a normalised gradient is clipped to +-t^clip_power, t counted from 0; the authors' 1/4, or None.
 
-    The first step only fills the second moment (and applies decoupled decay).
+    The first step only fills the second moment.
     """
+
+    decays_from = 2
 
     def __init__(
         self,
@@ -34,10 +37,15 @@ class ADOPT(AdaptiveOptimizer):
         clip_power: float | None = 0.25,
         **options: Unpack[Options],
     ) -> None:
-        self._require(clip_power is None or clip_power >= 0, "clip_power", clip_power, "None or a number >= 0")
         super().__init__(params, lr, betas, eps, weight_decay, clip_power=clip_power, **options)
 
-    def _update(self, param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, group: Group, t: Any) -> None:
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        power = group["clip_power"]
+        self._require(power is None or power >= 0, "clip_power", power, "None or a number >= 0")
+
+    def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
+        exp_avg, exp_avg_sq = state
         beta1, beta2 = group["betas"]
         first = number(t == 1, t)
 

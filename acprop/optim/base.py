@@ -1,25 +1,41 @@
 """What every optimizer of this package shares: checks, state, decay, the walk over groups. A subclass adds its maths.
 
-A subclass names its `state_names` and has one method, `_update(param, grad, *state, group, t)`, which holds the maths
-once for every path. Its tensors are either `Tensor`s (one parameter at a time) or `TensorList`s (many parameters a
-call), and `t`, the step counted from 1, is a float, or a 0-dim tensor where the step must not be read by Python
-(`capturable`, `differentiable`, inside `torch.compile`). So a coefficient that differs at some steps is written as
-arithmetic on `t`, never as `if`.
+A subclass names its state (`state_names`, or `_names` where that hangs on the group) and has one method,
+`_update(param, grad, *state, group, t)`, which holds the maths once for every path. Its tensors are either `Tensor`s
+(one parameter at a time) or `TensorList`s (many parameters a call), and `t`, the step counted from 1, is a float, or a
+0-dim tensor where the step must not be read by Python (`capturable`, `differentiable`, inside `torch.compile`). So a
+coefficient that differs at some steps is written as arithmetic on `t`, never as `if`.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT, _use_grad_for_differentiable
 
-Group = dict[str, Any]
-Row = tuple[Tensor, ...]  # a parameter, its gradient, its state in the order of `state_names`
-Decay = bool | Literal["fixed"]
+from acprop.optim.tensors import (
+    LOW_PRECISION,
+    Row,
+    Scalar,
+    T,
+    TensorList,
+    as_real,
+    chunks,
+    is_flattened,
+    is_plain,
+    join,
+    no_low_bits,
+    share,
+    split_,
+    whole,
+)
+
+Group: TypeAlias = dict[str, Any]
+Decay: TypeAlias = bool | Literal["fixed"]
 
 
 class Options(TypedDict, total=False):
@@ -30,24 +46,7 @@ class Options(TypedDict, total=False):
     foreach: bool | None
     capturable: bool
     differentiable: bool
-
-
-LOW_PRECISION = (torch.bfloat16, torch.float16)
-# Many small tensors a call save overhead, but on a CPU all temporaries of a call should stay in its cache.
-CPU_CHUNK = 2**19  # elements
-
-
-class TensorList(list):
-    """Tensors that take a `Tensor` method together, as one `torch._foreach_*` call."""
-
-    def __getattr__(self, name: str) -> Callable[..., "TensorList"]:
-        foreach = getattr(torch, f"_foreach_{name}")
-
-        def call(*args: Any, **kwargs: Any) -> TensorList:
-            result = foreach(self, *args, **kwargs)
-            return self if result is None else TensorList(result)
-
-        return call
+    kahan_sum: bool
 
 
 class AdaptiveOptimizer(Optimizer):
@@ -56,7 +55,8 @@ class AdaptiveOptimizer(Optimizer):
     Args:
         params: parameters, named parameters or parameter groups.
         lr: learning rate; a 0-dim tensor is taken too.
-        betas: two decay rates in [0, 1); which averages they belong to, the optimizer says.
+        betas: two decay rates in [0, 1); which averages they belong to, the optimizer says. 1-element tensors are
+            read once.
         eps: keeps denominators from zero; where it enters, the optimizer says.
         weight_decay: strength of the decay.
         decoupled_weight_decay: False adds weight_decay * param to the gradient, as `torch.optim.Adam` does; True
@@ -66,15 +66,19 @@ class AdaptiveOptimizer(Optimizer):
         foreach: many tensors a call; None: unless `differentiable`. False obeys.
         capturable: never read the step from Python, so that a CUDA graph can hold it.
         differentiable: let autograd record the step.
+        kahan_sum: keep beside each bfloat16 or float16 parameter the bits that it lacks of a float32 (two bytes each),
+            so that steps smaller than its rounding add up: bfloat16 parameters are a float32's, rounded.
 
-    Parameters in bfloat16 or float16 keep float32 state. The gradient is never modified.
+    Parameters in bfloat16 or float16 keep float32 state. The gradient is never modified. The first step of new
+    parameters is none where lr and all gradients are zero: `torch.distributed.checkpoint` makes state so.
 
     Raises:
-        ValueError: for a hyper-parameter out of range.
+        ValueError: for a hyper-parameter out of range, in the constructor or in a group.
         RuntimeError: at `step`, for a sparse gradient.
     """
 
     state_names: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
+    decays_from = 1  # the first step with decoupled decay
 
     def __init__(
         self,
@@ -89,27 +93,53 @@ class AdaptiveOptimizer(Optimizer):
         foreach: bool | None = None,
         capturable: bool = False,
         differentiable: bool = False,
+        kahan_sum: bool = False,
         **own: Any,
     ) -> None:
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, **own,
+            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize, "foreach": foreach,
+            "capturable": capturable, "differentiable": differentiable, "kahan_sum": kahan_sum,
+        }  # fmt: skip
+        self._check(defaults)
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Adds a group, whose hyper-parameters are checked as the constructor's."""
+        given = {**self.defaults, **param_group}
+        self._check(given)
+        if "betas" in param_group:
+            param_group["betas"] = given["betas"]
+        super().add_param_group(param_group)
+        if self._needs_whole(given) and any(map(is_flattened, param_group["params"])):
+            self.param_groups.pop()
+            raise ValueError(
+                f"{type(self).__name__}: not with FullyShardedDataParallel, which hands over flat pieces, while the "
+                "step hangs on whole tensors; use FSDP2 (fully_shard) or DDP"
+            )
+
+    def _check(self, group: Group) -> None:
+        """Refuses what is out of range; betas become two floats."""
+        lr, betas = group["lr"], group["betas"]
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError(f"{type(self).__name__}: Tensor lr must be 1-element, this one has {lr.numel()}")
         self._require(0 <= (lr.item() if isinstance(lr, Tensor) else lr) < math.inf, "lr", lr, "a number >= 0")
-        self._require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "betas", betas, "two numbers in [0, 1)")
-        self._require(0 <= eps < math.inf, "eps", eps, "a number >= 0")
-        self._require(0 <= weight_decay < math.inf, "weight_decay", weight_decay, "a number >= 0")
+        single = all(not isinstance(b, Tensor) or b.numel() == 1 for b in betas)
         self._require(
-            decoupled_weight_decay in (False, True, "fixed"),
-            "decoupled_weight_decay", decoupled_weight_decay, "False, True or 'fixed'",
+            single and len(betas) == 2 and all(0 <= float(b) < 1 for b in betas),
+            "betas", betas, "two numbers in [0, 1)",
         )  # fmt: skip
+        group["betas"] = tuple(map(float, betas))
+        self._require(0 <= group["eps"] < math.inf, "eps", group["eps"], "a number >= 0")
+        self._require(0 <= group["weight_decay"] < math.inf, "weight_decay", group["weight_decay"], "a number >= 0")
         self._require(
-            not (foreach and differentiable), "foreach", foreach, "False or None together with differentiable=True"
-        )
-        defaults = {
-            "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, **own,
-            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize, "foreach": foreach,
-            "capturable": capturable, "differentiable": differentiable,
-        }  # fmt: skip
-        super().__init__(params, defaults)
+            group["decoupled_weight_decay"] in (False, True, "fixed"),
+            "decoupled_weight_decay", group["decoupled_weight_decay"], "False, True or 'fixed'",
+        )  # fmt: skip
+        for other in ("foreach", "kahan_sum"):
+            self._require(
+                not (group[other] and group["differentiable"]), other, group[other], "off with differentiable=True"
+            )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Older pickles and state dicts may lack hyper-parameters, and hold the step as a number."""
@@ -122,14 +152,30 @@ class AdaptiveOptimizer(Optimizer):
                 entry["step"] = torch.tensor(float(entry["step"]), dtype=torch.float32)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        # torch casts state to its parameter's dtype; state of low-precision parameters must stay float32.
-        keys = [key for group in state_dict["param_groups"] for key in group["params"]]
+        """As torch's; but state of low-precision parameters, which torch casts to their dtype, stays as it was saved.
+
+        Between hooks: the last before loading sees what all others made of the dict, the first after it mends the
+        state before any other sees it.
+        """
+        loaded: dict[str, Any] = {}
+        before = self.register_load_state_dict_pre_hook(lambda _, given: loaded.update(given))
+        after = self.register_load_state_dict_post_hook(lambda _: self._restore_precision(loaded), prepend=True)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            before.remove()
+            after.remove()
+
+    def _restore_precision(self, loaded: dict[str, Any]) -> None:
+        keys = [key for group in loaded["param_groups"] for key in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
         for key, p in zip(keys, params, strict=True):
-            for name, value in state_dict["state"].get(key, {}).items():
-                if p.dtype in LOW_PRECISION and isinstance(value, Tensor) and name != "step":
-                    self.state[p][name] = value.to(device=p.device, dtype=torch.float32)
+            if p.dtype not in LOW_PRECISION:
+                continue
+            for name, value in loaded["state"].get(key, {}).items():
+                if isinstance(value, Tensor) and name != "step":
+                    dtype = value.dtype if name == "low_bits" else torch.float32
+                    self.state[p][name] = value.to(device=p.device, dtype=dtype)
 
     @_use_grad_for_differentiable
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -142,11 +188,26 @@ class AdaptiveOptimizer(Optimizer):
             params: list[Tensor] = []
             grads: list[Tensor] = []
             steps: list[Tensor] = []
-            columns: list[list[Tensor]] = [[] for _ in self.state_names]
+            columns: list[list[Tensor]] = [[] for _ in self._names(group)]
+            rehearsal = self._is_rehearsal(group)
             self._init_group(group, params, grads, steps, *columns)
-            if params:
+            if params and not rehearsal:
                 self._step_group(group, params, grads, steps, columns)
         return loss
+
+    def _names(self, group: Group) -> tuple[str, ...]:
+        """The state of each parameter, in the order in which `_update` takes it; `low_bits` is not the maths'."""
+        return (*self.state_names, "low_bits") if group["kahan_sum"] else self.state_names
+
+    def _is_rehearsal(self, group: Group) -> bool:
+        """Whether nothing was asked but state: lr 0, new parameters, zero gradients. Cheap where lr is not 0."""
+        lr = group["lr"]
+        if torch.compiler.is_compiling() or (isinstance(lr, Tensor) and (lr.requires_grad or lr.device.type != "cpu")):
+            return False
+        return float(lr) == 0 and all(
+            p.grad is None or not (p.grad.is_sparse or self.state.get(p) or whole(p.grad.detach().abs().sum()).item())
+            for p in group["params"]
+        )
 
     def _init_group(
         self, group: Group, params: list[Tensor], grads: list[Tensor], steps: list[Tensor], *columns: list[Tensor]
@@ -162,15 +223,24 @@ class AdaptiveOptimizer(Optimizer):
                 on = p.device if group["capturable"] else "cpu"
                 state["step"] = torch.zeros((), dtype=torch.float32, device=on)
                 self._init_state(p, state, group)
+                if group["kahan_sum"]:
+                    state["low_bits"] = no_low_bits(p)
             params.append(p)
             grads.append(p.grad)
             steps.append(state["step"])
-            for name, column in zip(self.state_names, columns, strict=True):
+            for name, column in zip(self._names(group), columns, strict=True):
                 column.append(state[name])
 
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
         for name in self.state_names:
             state[name] = torch.zeros_like(p, dtype=_state_dtype(p), memory_format=torch.preserve_format)
+
+    def _is_elementwise(self, group: Group) -> bool:
+        """Whether each element's step hangs on that element alone, so that a shard can be stepped without the rest."""
+        return True
+
+    def _needs_whole(self, group: Group) -> bool:
+        return not self._is_elementwise(group)
 
     def _step_group(
         self,
@@ -180,45 +250,64 @@ class AdaptiveOptimizer(Optimizer):
         steps: list[Tensor],
         columns: list[list[Tensor]],
     ) -> None:
-        rows = list(zip(params, grads, *columns, strict=True))
+        rows: list[Row] = list(zip(params, grads, *columns, strict=True))
         lr = group["lr"]
+        if self._is_elementwise(group) and not group["differentiable"]:
+            rows = list(map(share, rows))
         if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1
-                self._decay_and_update(*_as_real(row), group, exact(step))
+                self._step_portion(group, exact(step), [row])
             return
         group = {**group, "lr": float(lr)}
         torch._foreach_add_(steps, 1)
-        alike: dict[tuple[float, torch.device, torch.dtype], list[Row]] = defaultdict(list)
+        alike: dict[tuple[float, torch.device, torch.dtype, bool], list[Row]] = defaultdict(list)
         for step, row in zip(steps, rows, strict=True):
-            alike[step.item(), row[0].device, row[0].dtype].append(row)
-        for (t, _, _), bucket in alike.items():
-            self._step_bucket(group, t, bucket)
+            alike[step.item(), row[0].device, row[0].dtype, all(map(is_plain, row))].append(row)
+        for (t, *_), bucket in alike.items():
+            for portion in self._portions(group, bucket):
+                self._step_portion(group, t, portion)
 
-    def _step_bucket(self, group: Group, t: float, rows: list[Row]) -> None:
-        """A step on parameters of one device, dtype and age."""
-        for chunk in _chunks(rows, together=group["foreach"] is not False):
-            param, grad, *state = map(TensorList, zip(*map(_as_real, chunk), strict=True))
-            if len(chunk) == 1:
-                (param,), (grad,), *state = param, grad, *[column[0] for column in state]
-            self._decay_and_update(param, grad, *state, group, t)
+    def _portions(self, group: Group, rows: list[Row]) -> Iterable[list[Row]]:
+        """Rows of one device, dtype and age, in what is stepped on together."""
+        together = group["foreach"] is not False and all(map(is_plain, rows[0]))
+        return chunks(rows) if together else ([row] for row in rows)
 
-    def _decay_and_update(self, param: Any, grad: Any, *rest: Any) -> None:
-        *state, group, t = rest
+    def _step_portion(self, group: Group, t: Scalar, rows: list[Row]) -> None:
+        if not group["kahan_sum"]:
+            self._step_rows(group, t, rows)
+            return
+        params, low_bits = [row[0] for row in map(as_real, rows)], [row[-1] for row in rows]
+        rows = [row[:-1] for row in map(as_real, rows)]
+        if params[0].dtype not in LOW_PRECISION:
+            self._step_rows(group, t, rows)
+            return
+        masters = list(map(join, params, low_bits))
+        self._step_rows(group, t, [(master, *row[1:]) for master, row in zip(masters, rows, strict=True)])
+        for master, param, low in zip(masters, params, low_bits, strict=True):
+            split_(master, param, low)
+
+    def _step_rows(self, group: Group, t: Scalar, rows: list[Row]) -> None:
+        rows = list(map(as_real, rows))
+        if len(rows) == 1:
+            self._decay_and_update(*rows[0], group=group, t=t)
+        else:
+            self._decay_and_update(*map(TensorList, zip(*rows, strict=True)), group=group, t=t)
+
+    def _decay_and_update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
         if group["maximize"]:
             grad = grad.neg()
         if group["weight_decay"]:
             if not group["decoupled_weight_decay"]:
                 grad = grad.add(param, alpha=group["weight_decay"])
-            elif group["decoupled_weight_decay"] == "fixed":
-                param.mul_(1 - group["weight_decay"])
             else:
-                param.mul_(1 - group["lr"] * group["weight_decay"])
-        self._update(param, grad, *state, group, t)
+                factor = 1.0 if group["decoupled_weight_decay"] == "fixed" else group["lr"]
+                param.mul_(1 - factor * group["weight_decay"] * number(t >= self.decays_from, t))
+        self._update(param, grad, *state, group=group, t=t)
 
-    def _update(self, param: Any, grad: Any, *rest: Any) -> None:
-        """The maths: `(param, grad, *state in the order of state_names, group, t)`."""
+    def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
+        """The maths; `state` in the order of `_names`."""
         raise NotImplementedError
 
     def eps_floor(self, group: Group) -> float:
@@ -231,7 +320,7 @@ class AdaptiveOptimizer(Optimizer):
             raise ValueError(f"{cls.__name__}: {argument}={value!r} is not possible, it must be {allowed}")
 
 
-def descend(param: Any, numerator: Any, denominator: Any, step_size: Any) -> None:
+def descend(param: T, numerator: T, denominator: T | None, step_size: Scalar) -> None:
     """param -= step_size * numerator / denominator; None for a denominator of 1."""
     if denominator is None:
         param.sub_(numerator.mul(step_size))
@@ -246,36 +335,12 @@ def exact(scalar: Tensor) -> Tensor:
     return scalar if scalar.device.type == "mps" else scalar.double()
 
 
-def number(condition: Any, t: Any) -> Any:
+def number(condition: bool | Tensor, t: Scalar) -> Scalar:
     """1 where the condition on step `t` holds, else 0, in the precision of `t`."""
-    return condition.to(t.dtype) if isinstance(t, Tensor) else float(condition)
+    return condition.to(t.dtype) if isinstance(condition, Tensor) and isinstance(t, Tensor) else float(condition)
 
 
 def _state_dtype(p: Tensor) -> torch.dtype:
-    return torch.float32 if p.dtype in LOW_PRECISION else p.dtype
-
-
-def _as_real(row: Row) -> Row:
-    """Complex numbers as pairs of real ones, low-precision gradients in float32."""
-    if row[0].is_complex():
-        return tuple(torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in row)
-    if row[0].dtype in LOW_PRECISION:
-        return row[0], row[1].float(), *row[2:]
-    return row
-
-
-def _chunks(rows: list[Row], together: bool) -> Iterator[list[Row]]:
-    if not together:
-        yield from ([row] for row in rows)
-    elif rows[0][0].device.type != "cpu":
-        yield rows
-    else:
-        chunk: list[Row] = []
-        size = 0
-        for row in rows:
-            if chunk and size + row[0].numel() > CPU_CHUNK:
-                yield chunk
-                chunk, size = [], 0
-            chunk.append(row)
-            size += row[0].numel()
-        yield chunk
+    return {torch.bfloat16: torch.float32, torch.float16: torch.float32, torch.complex32: torch.complex64}.get(
+        p.dtype, p.dtype
+    )

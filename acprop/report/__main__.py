@@ -1,36 +1,50 @@
-"""`python -m acprop.report [tables] [figures] [claims] [page]`: rebuilds what the records say; no word means all of it.
-The page rebuilds the tables and figures that it shows."""
+"""`python -m acprop.report [tables] [figures] [claims] [page]`: what the published records and your own say, under
+report/; no word means all of it.
 
+`python -m acprop.report publish [TEXT ...]` adds finished runs, those whose folder contains every TEXT, to the
+published records, and rebuilds results/ from these; `rebuild` does the second alone, and `check` says what it would
+change.
+"""
+
+import os
 import sys
 
-from acprop.report import claims, page
-from experiments.gan import report as gan
-from experiments.imagenet import report as imagenet
-from experiments.images import report as cnn
-from experiments.rl import report as rl
-from experiments.theory import report as theory
-from experiments.transformer import report as translation
+from acprop.report import build, publish, records_root, results_root, tasks
+from acprop.runs.errors import UsageError
+from acprop.runs.identity import runs_root
 
-# each has write_all(tables, figures) -> paths written, without suffix
-TASKS = (cnn, imagenet, gan, rl, theory, translation)
-WORDS = ("tables", "figures", "claims", "page")
+ACTIONS = {"publish": publish.publish, "rebuild": publish.rebuild, "check": publish.check}
 
 
 def main(words: list[str]) -> int:
-    if unknown := set(words) - set(WORDS):
-        print(f"error: {' '.join(sorted(unknown))}: choose of {', '.join(WORDS)}", file=sys.stderr)
+    try:
+        if words[:1] and words[0] in ACTIONS:
+            return ACTIONS[words[0]](words[1:])
+        if unknown := set(words) - set(build.WORDS):
+            known = ", ".join([*build.WORDS, *ACTIONS])
+            raise UsageError(f"{' '.join(sorted(unknown))}: choose of {known}")
+        return report(words or list(build.WORDS))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    wanted = {word: word in words or not words for word in WORDS}
-    tables, figures = (wanted[word] or wanted["page"] for word in ("tables", "figures"))
-    artefacts = [path for task in TASKS for path in task.write_all(tables, figures)] if tables or figures else []
-    rows = claims.ledger() if tables or wanted["claims"] else []
-    artefacts += claims.write_tables(rows) if tables else []
-    written = list(artefacts)
-    if wanted["claims"]:
-        written += claims.write(rows)
-    if wanted["page"]:
-        written += page.write(rows, artefacts)
-    print("\n".join(map(str, written)) if written else "no records yet: `make quick` makes some")
+
+
+def report(words: list[str]) -> int:
+    """The report of the published records and the reader's own."""
+    if os.environ.get("ACPROP_RUNS") and not runs_root().is_dir():
+        raise UsageError(f"ACPROP_RUNS={str(runs_root())!r} is no folder: set it to the root of your runs, or unset it")
+    material = build.gather()
+    written, made = build.write(material, results_root(), words)
+    for path in written:
+        print(path)
+    if not written:
+        print("no records yet: `make quick` makes some")
+    for why, folders in tasks.unshown([*material.records, *material.twins], made).items():
+        print(f"not shown, {why}: {len(folders)} run(s), e.g. {folders[0]}")
+    for problem in material.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    beside = f"{len(material.twins)} runs of your own beside them"
+    print(f"{len(material.published)} published records ({records_root()}), {beside}")
     return 0
 
 

@@ -1,157 +1,144 @@
-"""What the page shows of single runs: a row each, config, curves and environment; and which runs fed which file."""
+"""What the page shows of runs: a row for each cell (the seeds of one setting), and, when it is opened, its seeds,
+curves, config and environment. Curves are thinned so that the page stays small however many runs there are."""
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import experiments.gan.report as gan
-import experiments.theory.report as theory
-import experiments.transformer.report as translation
-from acprop.report.records import by_budget, file_name
-from acprop.report.style import DATASETS, MODELS, look
-from acprop.runs.identity import flatten, runs_root
-from acprop.runs.record import Record
-from experiments.theory.curves import OUTPUTS
+from acprop.report.own import judged_by
+from acprop.report.records import by_cell, cell_text, hardware, row_label
+from acprop.report.stats import summarize
+from acprop.report.style import dataset_name, model_name
+from acprop.runs.identity import flatten
+from acprop.runs.record import ENDED, POSITIONS, Record
 
-POINTS, CURVES = 60, 3  # of a curve, of a run
-RL_FILES = {"fig9": ("fig9", "fig9_policy"), "eps": ("rl_eps",), "sweep": ("rl_sweep",)}
+POINTS, CURVES = 60, 2  # of a curve at the most, of a cell
+NUMBERS = 150_000  # of all curves together
+MANY = 2_000  # runs; beyond, the curves of a cell are those of its first seed
 ENVIRONMENT = ("commit", "versions", "device", "threads", "platform")
-FACTS = (
-    "status", "error", "seed", "scale", "hash", "selection", "started", "attempts", "epochs", "steps", "wall_s",
-    "samples_per_s", "peak_memory_mib", "published_data", "collapsed", "train_size", "test_size",
-)  # fmt: skip
+FACTS = ("scale", "hash", "selection", "parameters", "train_size", "test_size", "published_data", "samples_per_s")
 
 
 class Group(NamedTuple):
-    """Runs of one setting: their common folder, and (folder, name of the seed's folder) of each."""
+    """Runs of one cell, as a link shows them: their common folder, and their seeds."""
 
     folder: str
-    seeds: list[tuple[str, str]]
+    seeds: list[int]
 
 
 class Runs:
-    """Every run under the root that has ended, whatever its task."""
+    """Every run that has ended, whatever its task, by cell."""
 
-    def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
-        self._feeds: dict[str, list[str]] = defaultdict(list)
-        tasks = [path.name for path in sorted(runs_root().glob("[!.]*")) if path.is_dir()]
-        for task in tasks:
-            for (dataset, scale), records in by_budget(task).items():
-                for record in records:
-                    folder = record.path.relative_to(runs_root()).as_posix()
-                    self.records[folder] = record
-                    for name in feeds(record, dataset, scale):
-                        self._feeds[name].append(folder)
-
-    def behind(self, name: str) -> list[str]:
-        """Folders of the runs that a file of results/ was made from. Two settings of one study share a name but for
-        the hash at its end."""
-        stem, _, key = name.partition("-hash=")
-        return [folder for folder in self._feeds[stem] if not key or self.records[folder].summary["hash"] == key[:8]]
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records = {record.folder: record for record in records if record.status in ENDED}
+        self.cells: dict[str, list[Record]] = defaultdict(list)
+        for folder in sorted(self.records, key=natural):
+            self.cells[folder.rpartition("/")[0]].append(self.records[folder])
 
     def groups(self, folders: Iterable[str]) -> list[Group]:
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for folder in sorted(folders, key=_natural):
-            path = PurePosixPath(folder)
-            found[path.parent.as_posix()].append((folder, path.name))
+        found: dict[str, list[int]] = defaultdict(list)
+        for folder in sorted(folders, key=natural):
+            found[folder.rpartition("/")[0]].append(natural(folder)[1])
         return [Group(folder, seeds) for folder, seeds in found.items()]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a run, as text."""
-        return [_row(folder, self.records[folder]) for folder in sorted(self.records, key=_natural)]
+        """One row a cell, as text; its optimizer with the settings that tell it from others of the same name."""
+        labels = self._labels()
+        return [_row(folder, labels[folder], group) for folder, group in self.cells.items()]
+
+    def _labels(self) -> dict[str, str]:
+        together: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+        for record in self.records.values():
+            s = record.summary
+            together[s["task"], s["dataset"], s["scale"]].append(record)
+        labels: dict[str, str] = {}
+        for group in together.values():
+            for (_, label), records in by_cell(group).items():
+                labels |= {record.folder.rpartition("/")[0]: row_label(label) for record in records}
+        return labels
 
     def hardware(self) -> list[str]:
-        return sorted({f"{r.summary['device']}, {r.summary['threads']} thread(s)" for r in self.records.values()})
+        return sorted({hardware(record) for record in self.records.values()})
 
     def details(self) -> dict[str, Any]:
-        """folder -> facts, final values, curves, and the places of its config and environment in two lists."""
-        configs: dict[str, int] = {}
+        """Each cell's seeds, facts and curves; its config as a common one and what differs from it; its environment as
+        a place in a list."""
+        bases: dict[tuple[str, ...], tuple[int, dict[str, Any]]] = {}
+        configs: list[str] = []
         environments: dict[str, int] = {}
-        runs = {}
-        for folder in sorted(self.records, key=_natural):
-            record = self.records[folder]
-            s = record.summary
+        points = max(8, min(POINTS, NUMBERS // (CURVES * max(1, min(len(self.records), MANY)))))
+        cells = {}
+        for folder, group in self.cells.items():
+            s, settings = group[0].summary, _settings(group[0])
+            kind = (s["task"], s["dataset"], s["model"], s["optimizer"], s["scale"])
+            if kind not in bases:
+                bases[kind] = (len(configs), settings)
+                configs.append(_lines(settings))
+            number, base = bases[kind]
+            missing = dict.fromkeys(sorted(base.keys() - settings.keys()))
+            differs = {key: value for key, value in settings.items() if key not in base or base[key] != value}
             environment = flatten({key: s[key] for key in ENVIRONMENT if key in s})
-            runs[folder] = {
-                "config": configs.setdefault(_lines(_settings(record)), len(configs)),
+            cells[folder] = {
+                "config": number,
+                "differs": _lines({**differs, **missing}),
                 "environment": environments.setdefault(_lines(environment), len(environments)),
                 "facts": {key: s[key] for key in FACTS if s.get(key) is not None},
-                "final": {key: _short(value) for key, value in s["final"].items()},
-                "best": s["best"],
-                "curves": curves(record),
+                "seeds": [_seed(record) for record in group],
+                "curves": curves(group if len(self.records) <= MANY else group[:1], points),
             }
-        return {"configs": list(configs), "environments": list(environments), "runs": runs}
+        return {"configs": configs, "environments": list(environments), "cells": cells}
 
 
-def feeds(record: Record, dataset: str, scale: str) -> list[str]:
-    """Names of the files in results/ that this record is a part of; as the reports of its task name them."""
-    s, task = record.summary, record.summary["task"]
-    if task == "theory":
-        suffix = "" if scale == "paper" else f"_{scale}"
-        if s["model"] == "map":
-            figure = f"{theory.FIGURES[dataset].replace(' ', '').lower()}_{s['optimizer']}"
-            names = [figure, f"{figure}_beta1", "theory_maps", "theory_maps_beta1"]
-        else:
-            names = [name for _, name, _ in OUTPUTS[s["model"]]]
-        return [name + suffix for name in names]
-    if task == "gan":
-        metric = gan.METRICS[record.config["fid_network"]]
-        name = file_name("table4" if metric == "fid" else f"table4_{metric}", dataset, scale)
-        return [name, f"{name}_kid", f"{name}_samples_{s['optimizer']}"]
-    if task == "rl":
-        end = "" if s["model"] == "dqn" else f"-{s['model']}"
-        return [file_name(f"{stem}{end}", dataset, scale) for stem in RL_FILES.get(record.config["figure"], ())]
-    if task == "transformer":
-        families = [family for family, pairs in translation.FAMILIES.items() if dataset in pairs]
-        names = [file_name("table3", family, scale) for family in families]
-        return [*names, *(f"{name}_samples" for name in names)]
-    stem = record.config.get("figure") or {"imagenet": "table2"}.get(task, task)
-    return [file_name(stem, dataset, scale)]
-
-
-def curves(record: Record) -> dict[str, list[list[float | None]]]:
-    """`split/metric` -> [positions, values], few points of few digits; what the run was judged by comes first."""
-    found: dict[str, list[tuple[float, float, float | None]]] = defaultdict(list)
-    path = record.path / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        entry = json.loads(line)
-        if not entry["split"].startswith("update"):
-            found[f"{entry['split']}/{entry['metric']}"].append((entry["epoch"], entry["step"], entry["value"]))
-    judged = record.summary.get("selection") or ""
-    names = sorted(
-        (name for name, points in found.items() if len(points) > 1),
-        key=lambda name: (f" {name} " not in judged, not name.startswith(("test/", "valid", "eval/")), name),
-    )
-    result = {}
+def curves(group: Sequence[Record], points: int = POINTS) -> dict[str, list[Any]]:
+    """`split/metric` -> [positions, values of each seed], few points of few digits; what the runs were judged by comes
+    first."""
+    first, judged = group[0], judged_by(group[0])
+    found = {
+        f"{split}/{metric}": (split, metric)
+        for split, columns in first.curves.items() if not split.startswith("update")
+        for metric, values in columns.items() if metric not in POSITIONS and len(values) - values.count(None) > 1
+    }  # fmt: skip
+    names = sorted(found, key=lambda name: (name != judged, not name.startswith(("test/", "valid", "eval/")), name))
+    result: dict[str, list[Any]] = {}
     for name in names[:CURVES]:
-        points = found[name]
-        over = 1 if len({step for _, step, _ in points}) > 1 else 0
-        stride = max(1, math.ceil((len(points) - 1) / (POINTS - 1)))
-        kept = points[:-1:stride] + points[-1:]
-        result[name] = [[point[over] for point in kept], [_short(point[2]) for point in kept]]
+        split, metric = found[name]
+        over: Literal["step", "epoch"] = "step" if len(set(first.curves[split]["step"])) > 1 else "epoch"
+        every = [record.curve(split, metric, over) for record in group]
+        longest = max(every, key=len)
+        stride = max(1, math.ceil((len(longest) - 1) / (points - 1)))
+        kept = [*range(0, len(longest) - 1, stride), len(longest) - 1]
+        values = [[_short(curve[index][1]) if index < len(curve) else None for index in kept] for curve in every]
+        result[name] = [[longest[index][0] for index in kept], values]
     return result
 
 
-def _row(folder: str, record: Record) -> dict[str, Any]:
-    s = record.summary
-    judged = (s.get("selection") or "").split(" ")[2:3]
-    key = judged[0] if judged else next(iter(s["final"]), "")
+def _row(folder: str, label: str, group: Sequence[Record]) -> dict[str, Any]:
+    s, key = group[0].summary, judged_by(group[0])
+    values = [record.summary["final"].get(key) for record in group if record.status == "done"]
     return {
-        "folder": folder, "task": s["task"], "data": DATASETS.get(s["dataset"], s["dataset"]),
-        "model": MODELS.get(s["model"], s["model"]), "optimizer": look(s["optimizer"]).label, "seed": s["seed"],
-        "scale": s["scale"], "status": s["status"], "metric": key, "last": _short(s["final"].get(key)),
-        "best": _short(s["best"].get("value")) if s["best"] else None, "minutes": round(s["wall_s"] / 60, 1),
-        "commit": s["commit"],
+        "folder": folder, "task": s["task"], "data": dataset_name(s["dataset"]), "model": model_name(s["model"]),
+        "optimizer": label, "scale": s["scale"], "runs": len(group), "metric": key,
+        "last": cell_text(list(group), summarize([value for value in values if value is not None]), 3),
+        "minutes": round(sum(record.summary.get("wall_s") or 0 for record in group) / 60, 1),
+        "whose": "published" if group[0].published else "yours",
     }  # fmt: skip
 
 
+def _seed(record: Record) -> list[Any]:
+    """seed, status (with the reason, if it did not end well), last and best value, minutes."""
+    s, key = record.summary, judged_by(record)
+    why = f": {s['error']}" if s.get("error") else ""
+    best = (s.get("best") or {}).get("value")
+    minutes = round((s.get("wall_s") or 0) / 60, 1)
+    return [s["seed"], s["status"] + why, _short(s["final"].get(key)), _short(best), minutes]
+
+
 def _settings(record: Record) -> dict[str, Any]:
-    """The config without what is told elsewhere: the scales of all tasks, the seed, where it was logged."""
-    left_out = ("scale", "seed", "tracking", "names", "force")
+    """The config without what is told elsewhere: budgets by scale, the seed, where it was logged."""
+    left_out = ("scale", "seed", "tracking", "names", "force", "tuned")
     return flatten({key: value for key, value in record.config.items() if key not in left_out})
 
 
@@ -164,7 +151,7 @@ def _short(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
-def _natural(folder: str) -> tuple[str, int]:
+def natural(folder: str) -> tuple[str, int]:
     """seed=10 after seed=9."""
     path = PurePosixPath(folder)
     return path.parent.as_posix(), int(path.name.removeprefix("seed="))

@@ -6,19 +6,20 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from acprop.report.settings import borrowed
 from acprop.report.stats import Summary
-from acprop.report.style import MODELS, look, order
+from acprop.report.style import MODELS, dataset_name, look, model_name, order
 from acprop.runs.identity import flatten, identity
-from acprop.runs.record import FINISHED, Record, load_records
+from acprop.runs.record import ENDED, Record
 
 Cells = dict[tuple[str, str], list[Record]]
 
 
-def by_budget(task: str) -> dict[tuple[str, str], list[Record]]:
-    """(dataset, scale label) -> the task's records that have ended, however they ended: one table or figure each."""
+def by_budget(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    """(dataset, scale label) -> the records that have ended, however they ended: one table or figure each."""
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in load_records(task):
-        if record.status != "running":
+    for record in records:
+        if record.status in ENDED:
             # files that are not the published ones are not the published data set
             own = "" if record.summary.get("published_data", True) else "-own=files"
             groups[record.summary["dataset"], record.summary["scale"] + own].append(record)
@@ -38,19 +39,20 @@ def by_cell(records: Iterable[Record]) -> Cells:
         by_optimizer[record.summary["model"], record.summary["optimizer"]].append(record)
     cells: Cells = defaultdict(list)
     for (model, optimizer), group in by_optimizer.items():
-        settings = {record.summary["hash"]: flatten(identity(record.config)) for record in group}
+        settings = {cell: flatten(identity(record.config)) for cell, record in {r.hash: r for r in group}.items()}
         keys = {key for one in settings.values() for key in one}
         differing = sorted(key for key in keys if len({repr(one.get(key)) for one in settings.values()}) > 1)
         for record in group:
-            values = settings[record.summary["hash"]]
+            values = settings[record.hash]
             suffix = ", ".join(f"{key.removeprefix('optimizer.')}={values.get(key)}" for key in differing)
             cells[model, optimizer + (f" ({suffix})" if suffix else "")].append(record)
     return cells
 
 
 def models_of(cells: Collection[tuple[str, str]]) -> list[str]:
-    """The models of some cells, in the paper's order."""
-    return [model for model in MODELS if any(cell[0] == model for cell in cells)]
+    """The models of some cells, in the paper's order, then those that it does not have."""
+    found = {model for model, _ in cells}
+    return [*(model for model in MODELS if model in found), *sorted(found - MODELS.keys())]
 
 
 def labels_of(cells: Cells, always: Iterable[str] = ()) -> list[str]:
@@ -89,8 +91,7 @@ def counts(records: Iterable[Record]) -> dict[str, object]:
     """For a CSV: the seeds of the runs that ended well, and how many ended how."""
     records = list(records)
     seeds = " ".join(str(record.summary["seed"]) for record in records if record.status == "done")
-    statuses = (*FINISHED, "failed", "interrupted")
-    return {"seeds": seeds, **{status: sum(record.status == status for record in records) for status in statuses}}
+    return {"seeds": seeds, **{status: sum(record.status == status for record in records) for status in ENDED}}
 
 
 def summary_fields(name: str, summary: Summary | None) -> dict[str, object]:
@@ -103,13 +104,23 @@ def budgets_text(cells: Cells, text: Callable[[dict[str, Any]], str]) -> str:
     """What a caption says of the models' budgets, `text` of a config, the same once for all models that had it."""
     told: dict[str, list[str]] = defaultdict(list)
     for model in models_of(cells):
-        told[text(next(group[0].config for cell, group in cells.items() if cell[0] == model))].append(MODELS[model])
+        told[text(next(group[0].config for cell, group in cells.items() if cell[0] == model))].append(model_name(model))
     return "; ".join(f"{', '.join(models)}: {budget}" for budget, models in told.items())
+
+
+def settings_told(records: list[Record]) -> str:
+    """Whose settings were borrowed, for a caption."""
+    sources = sorted({dataset_name(of) for record in records if (of := borrowed(record))})
+    return f" Settings of the optimizers: those of {', '.join(sources)}, borrowed." if sources else ""
+
+
+def hardware(record: Record) -> str:
+    return f"{record.summary.get('device')}, {record.summary.get('threads')} thread(s)"
 
 
 def provenance(records: Iterable[Record]) -> str:
     """The hardware and the code that produced the records, as a caption tells it."""
     records = list(records)
-    devices = {f"{record.summary['device']}, {record.summary['threads']} thread(s)" for record in records}
-    commits = {str(record.summary["commit"]) for record in records}
+    devices = {hardware(record) for record in records}
+    commits = {str(record.summary.get("commit")) for record in records}
     return f"Hardware: {', '.join(sorted(devices))}. Code: {', '.join(sorted(commits))}."

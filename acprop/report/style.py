@@ -30,6 +30,13 @@ OPTIMIZERS = {
     "acprop_skip": Look("ACProp, first step skipped", "#7A3300", (0, (4, 1, 1, 1))),
     "acprop_paper": Look("ACProp, Algorithm 2", "#D55E00", ":"),
     "adopt_unclipped": Look("ADOPT, not clipped", "#7F7F7F", ":"),
+    # ACProp with one thing wrong
+    "mutant_momentum": Look("momentum numerator", "#999999", "-"),
+    "mutant_synchronous": Look("synchronous", "#999999", "-"),
+    "mutant_uncentred": Look("uncentred", "#999999", "-"),
+    "mutant_residual": Look("residual to m_(t-1)", "#999999", "-"),
+    "mutant_eps_outside": Look("eps outside", "#999999", "-"),
+    "mutant_beta1": Look("β1 = 0.5", "#999999", "-"),
 }
 MODELS = {
     "vgg11": "VGG-11",
@@ -52,6 +59,15 @@ FONT: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+
+
+def model_name(model: str) -> str:
+    """As people write it; one that the suite does not know, as its config is called."""
+    return MODELS.get(model, model)
+
+
+def dataset_name(dataset: str) -> str:
+    return DATASETS.get(dataset, dataset)
 
 
 def look(optimizer: str) -> Look:

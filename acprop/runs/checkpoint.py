@@ -1,6 +1,7 @@
 """Checkpoints: all that a run needs to go on as if nothing had happened, loadable with `weights_only=True`."""
 
 import io
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from acprop.runs.errors import UsageError
 from acprop.runs.record import write_atomically
 
 
@@ -39,5 +41,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    # To the CPU first: `load_state_dict` moves each tensor to where its owner lives, whatever device it came from.
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """
+    Raises:
+        UsageError: the file is damaged.
+    """
+    try:
+        # To the CPU first: `load_state_dict` moves each tensor to where its owner lives, whatever device it came from.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{path}: damaged ({reason}); force=true starts the run again") from error

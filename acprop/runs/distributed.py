@@ -6,9 +6,6 @@ Rank 0 alone touches the run's folder and wandb; the others learn from it what i
 
 import atexit
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,7 +15,6 @@ import torch.distributed as dist
 from acprop.runs.errors import UsageError, require
 
 T = TypeVar("T")
-GRACE_S = 15  # between SIGTERM and giving up a group that does not move; torchrun kills after 30
 
 
 def launched() -> bool:
@@ -106,19 +102,3 @@ def lost(error: BaseException | None) -> bool:
     if world_size() == 1 or not isinstance(error, RuntimeError):
         return False
     return isinstance(error, dist.DistError) or "peer" in str(error).lower()
-
-
-def after_sigterm(give_up: Callable[[], None]) -> None:
-    """Calls `give_up`, from another thread, `GRACE_S` after SIGTERM, unless the process has ended by then. Python's own
-    handler waits for the main thread, and that may wait, in C++, for a rank that is gone."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-    def watch() -> None:
-        while os.read(reader, 1)[0] != signal.SIGTERM:
-            pass
-        time.sleep(GRACE_S)
-        give_up()
-
-    threading.Thread(target=watch, daemon=True).start()

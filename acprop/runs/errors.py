@@ -1,7 +1,18 @@
 """What goes wrong: a user's mistake is one line and exit code 2; everything else is a bug and keeps its traceback."""
 
+import errno
 from collections.abc import Iterable
 from typing import Any
+
+# what a disk or its owner refuses -> the remedy
+DISK = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS",
+    errno.EACCES: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS, or ask its owner",
+    errno.EPERM: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS, or ask its owner",
+    errno.EIO: "look after the disk",
+}
 
 
 class UsageError(Exception):
@@ -21,3 +32,11 @@ def require(condition: bool, argument: str, value: Any, allowed: str) -> None:
 def require_one_of(argument: str, value: Any, allowed: Iterable[Any]) -> None:
     allowed = list(allowed)
     require(value in allowed, argument, value, f"choose one of {', '.join(map(str, allowed))}")
+
+
+def explain_disk(error: OSError) -> str | None:
+    """What a disk refused, and the remedy, in one line; None for other errors."""
+    if error.errno not in DISK:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; {DISK[error.errno]}; the same command then goes on from the last checkpoint"

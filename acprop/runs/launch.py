@@ -7,6 +7,8 @@ import difflib
 import multiprocessing
 import os
 import re
+import signal
+import socket
 import sys
 import traceback
 import warnings
@@ -21,7 +23,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from acprop.runs.conf import CONF, options
-from acprop.runs.errors import UsageError
+from acprop.runs.errors import UsageError, explain_disk
+from acprop.runs.identity import data_root, runs_root
+from acprop.runs.stopping import Interrupted, Watch, end_children, end_with
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
@@ -38,53 +42,101 @@ class Failure(NamedTuple):
     mistake: bool  # a user's; else a bug or a lost process
 
 
-failures: dict[str, Failure] = {}  # of this command, by job; a launcher adds those of its workers
+class Job:
+    """What Hydra calls for each composed config: in this process, or, pickled, in a launcher's worker, which may stand
+    elsewhere and know nothing of this one's environment.
+
+    Attributes:
+        outcomes: of this command's jobs, by their overrides, in the process that launches: None is success. A launcher
+            adds those of its workers.
+    """
+
+    def __init__(self, task: str, run: Callable[[DictConfig], Any]) -> None:
+        self.task, self.run = task, run
+        self.outcomes: dict[str, Failure | None] = {}
+        self.host, self.pid = socket.gethostname(), os.getpid()
+        self.folders = {
+            name: os.path.abspath(value) for name, value in os.environ.items() if name.startswith("ACPROP_") and value
+        }
+        self.folders.setdefault("ACPROP_RUNS", os.path.abspath(runs_root()))
+        self.folders.setdefault("ACPROP_DATA", os.path.abspath(data_root()))
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        if (socket.gethostname(), os.getpid()) == (self.host, self.pid):
+            result = self.attempt(cfg)
+            self.outcomes[name_of_job()] = result if isinstance(result, Failure) else None
+            return result
+        os.environ.update(self.folders)
+        if socket.gethostname() == self.host:
+            end_with(self.pid)
+        if multiprocessing.get_start_method(allow_none=True) == "loky":
+            # joblib's own, by which the processes of a torch loader do not start
+            multiprocessing.set_start_method(None, force=True)
+        try:
+            return self.attempt(cfg)
+        except Interrupted as stop:
+            sys.stdout.flush()
+            os._exit(stop.code)  # type: ignore[arg-type]  # or the pool would hand this worker the next job
+
+    def attempt(self, cfg: DictConfig) -> Any:
+        """The run's result, or the failure that it ended in."""
+        try:
+            return self.run(cfg)
+        except Exception as error:
+            line = explain(error, self.task)
+            if line is None:
+                traceback.print_exc()
+            name = "" if HydraConfig.get().mode == RunMode.RUN else f"{name_of_job()}: "
+            return Failure(name + (line or f"{type(error).__name__}: {error}"), mistake=line is not None)
 
 
-def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[], None]) -> None:
-    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` once, whatever became of the runs. What
+def name_of_job() -> str:
+    return " ".join(HydraConfig.get().overrides.task)
+
+
+def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], None]) -> None:
+    """Runs `run` for every composed config of `conf/<task>.yaml`, then `report` of the task once if anything ran. What
     `run` returns is the job's score, for a sweeper that chooses by it.
 
     A failing run of a sweep does not stop the others; all failures are named at the end. Exit code: 0; 2 for a user's
     mistake; 1 for a bug, with its traceback; 128 + signal when interrupted.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's own handler would print and exit before this one sees the error
-    here, settings = os.getcwd(), {name: value for name, value in os.environ.items() if name.startswith("ACPROP_")}
-
-    def job(cfg: DictConfig) -> Any:
-        # Called in this process, or in a worker that may stand elsewhere and know nothing of this one's environment.
-        os.chdir(here)
-        os.environ.update(settings)
-        if multiprocessing.get_start_method(allow_none=True) == "loky":
-            # joblib's own, by which the processes of a torch loader do not start
-            multiprocessing.set_start_method(None, force=True)
-        overrides = " ".join(HydraConfig.get().overrides.task)
-        try:
-            return run(cfg)
-        except Exception as error:
-            mistake = isinstance(error, MISTAKES)
-            if not mistake:
-                traceback.print_exc()
-            name = "" if HydraConfig.get().mode == RunMode.RUN else f"{overrides}: "
-            message = explain(error, task) if mistake else f"{type(error).__name__}: {error}"
-            failures[overrides] = Failure(name + message, mistake)
-            return failures[overrides]
-
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with(os.getppid())
+    job = Job(task, run)
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except MISTAKES as error:
+        with Watch(give_up, before=end_children):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
+            if LEADER and any(outcome is None or not outcome.mistake for outcome in job.outcomes.values()):
+                report(task)
+    except Interrupted as stop:
         if LEADER:
-            print(f"error: {explain(error, task)}", file=sys.stderr)
+            say_interrupted(stop.code - 128)  # type: ignore[operator]
+        raise
+    except Exception as error:
+        line = explain(error, task)
+        if line is None:
+            raise
+        if LEADER:
+            print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
-    finally:
-        if LEADER and not {"--help", "-h", "--hydra-help", "--version", "--info", "--cfg", "-c"} & set(sys.argv):
-            report()
-    for failure in failures.values() if LEADER else ():
+    failures = [outcome for outcome in job.outcomes.values() if outcome]
+    for failure in failures if LEADER else ():
         print(f"error: {failure.line}", file=sys.stderr)
     if failures:
-        sys.exit(2 if all(failure.mistake for failure in failures.values()) else 1)
+        sys.exit(2 if all(failure.mistake for failure in failures) else 1)
+
+
+def give_up(number: int) -> None:
+    """Ends this process from another thread than the one that is stuck."""
+    say_interrupted(number)
+    os._exit(128 + number)
+
+
+def say_interrupted(number: int) -> None:
+    name = signal.Signals(number).name
+    print(f"interrupted by {name}: what is finished is kept, the same command goes on from there", file=sys.stderr)
 
 
 def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
@@ -97,8 +149,12 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
         raise UsageError(f"{argument}: {reason} (in {node.get('_target_')})") from error
 
 
-def explain(error: Exception, task: str) -> str:
-    """A Hydra or OmegaConf error as one line that says what exists instead."""
+def explain(error: Exception, task: str) -> str | None:
+    """A user's mistake as one line that says what is possible instead; None for a bug."""
+    if isinstance(error, OSError):
+        return explain_disk(error)
+    if not isinstance(error, MISTAKES):
+        return None
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error.missing_cfg_file, task)
     unknown_key = r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'"

@@ -11,18 +11,17 @@ with Run.open(cfg, select=("test/top1", "max")) as run:
         run.log("test", top1=...)
 """
 
-import fcntl
+import contextlib
 import io
-import json
 import math
 import os
-import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from types import FrameType
-from typing import Any, Literal, TextIO, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -31,25 +30,23 @@ from omegaconf import DictConfig
 
 from acprop.runs import checkpoint, distributed, environment
 from acprop.runs.conf import require_tuned
-from acprop.runs.errors import Diverged, UsageError, require
+from acprop.runs.errors import Diverged, UsageError
+from acprop.runs.folder import RunFolder, read_summary
 from acprop.runs.identity import Config, config_hash, resolved, run_dir, runs_root, scale_label
 from acprop.runs.record import FINISHED, SCHEMA, MetricsFile, finite_or_none, write_atomically, write_json
+from acprop.runs.stopping import GRACE_S, Interrupted, Watch
 from acprop.runs.telemetry import Telemetry
-from acprop.runs.tracking import Tracker, choose_mode
+from acprop.runs.tracking import Tracker
 
 T = TypeVar("T")
-
-
-class Interrupted(SystemExit):
-    """SIGTERM arrived; the run has saved what it needs. As a `SystemExit` it also ends the sweep around it."""
 
 
 class Run:
     """A context manager that turns a config into one record.
 
     Leaving it normally makes the run `done`. A `Diverged` makes it `diverged` and goes no further: it is a result.
-    `KeyboardInterrupt` and SIGTERM make it `interrupted`, any other exception `failed`. After a `UsageError` nothing
-    is left that was not there before.
+    SIGINT, SIGTERM and SIGHUP make it `interrupted`, any other exception `failed`. After a `UsageError` nothing is left
+    that was not there before, and under `force` a finished record stays until the new one is whole.
 
     Attributes:
         finished: the run had ended before and there is nothing to do.
@@ -65,14 +62,6 @@ class Run:
     ) -> None:
         distributed.join() if several_ranks else distributed.refuse(config["task"])
         self.leader = distributed.rank() == 0
-        require(isinstance(config["seed"], int) and config["seed"] >= 0, "seed", config["seed"], "a whole number >= 0")
-        require(
-            config["threads"] is None or (isinstance(config["threads"], int) and config["threads"] > 0),
-            "threads", config["threads"], "a whole number > 0, or null for every core",
-        )  # fmt: skip
-        every = config.get("telemetry", 0)
-        require(isinstance(every, int) and every >= 0, "telemetry", every, "a whole number of steps, or 0 for none")
-        choose_mode(config["tracking"]["mode"])  # a wrong name is said now, not after an epoch
         self.config = config
         self.select = select
         self.dir = run_dir(config)
@@ -84,8 +73,8 @@ class Run:
         self.best: dict[str, Any] = {}
         self._registered: dict[str, Any] | None = None
         self._tracker: Tracker | None = None
-        self._stop_requested = False
-        self._previous: dict[str, Any] | None = None
+        self._folder: RunFolder | None = None
+        self._saving = threading.Lock()
         self._metrics_bytes = 0
         self._wall_before = 0.0
 
@@ -110,8 +99,7 @@ class Run:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Run":
-        self._lock: TextIO | None = None
-        self._previous, self._saved = distributed.from_leader(self._take_folder)
+        self._previous, self._saved, path = distributed.from_leader(self._take_folder)
         if self._previous and self._previous["status"] in FINISHED:
             self.finished = True
             self.summary = self._previous
@@ -119,6 +107,7 @@ class Run:
                 print(f"{self.summary['status']} already: {self.dir} (force=true runs it again)")
             return self
 
+        self.dir = path
         if self._saved:
             for name in ("epoch", "batch", "step", "values", "best"):
                 setattr(self, name, self._saved[name])
@@ -145,43 +134,64 @@ class Run:
             **environment.describe(self.device),
             "processes": distributed.world_size(),
         }
-        if self.leader:
-            write_atomically(self.dir / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
-        self._write_summary("running")
-        self._old_handler = self._listen()
+        self._watch = Watch(self._give_up)
+        self._watch.__enter__()
+        try:
+            if self.leader:
+                write_atomically(self.dir / "config.yaml", yaml.safe_dump(self.config, sort_keys=False))
+            self._write_summary("running")
+        except BaseException:
+            self._watch.__exit__()
+            self._release()
+            raise
         return self
 
-    def _take_folder(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """(what run.json said, the checkpoint), each if there is one; the folder is then this process's own."""
-        self.dir.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.dir / ".lock").open("w")
+    def _take_folder(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path]:
+        """(what run.json said, the checkpoint), each if there is one, and the folder, this process's own from here on
+        unless the run has finished."""
+        if not self.config["force"]:
+            previous = read_summary(self.dir)
+            if previous and previous["status"] in FINISHED:
+                return previous, None, self.dir
+        folder = RunFolder(self.dir, again=self.config["force"])
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UsageError(
-                f"seed={self.config['seed']}: another process is at work in {self.dir}; wait for it"
-            ) from None
-        summary, state = self.dir / "run.json", self.dir / "checkpoint.pt"
-        if self.config["force"]:
-            self._clear()
-        previous = json.loads(summary.read_text()) if summary.exists() else None
-        finished = previous is not None and previous["status"] in FINISHED
-        return previous, checkpoint.load(state) if state.exists() and not finished else None
+            previous, state = folder.previous, folder.path / "checkpoint.pt"
+            finished = previous is not None and previous["status"] in FINISHED  # by another process, in this moment
+            saved = checkpoint.load(state) if state.exists() and not finished else None
+        except BaseException:
+            folder.release()
+            raise
+        if finished:
+            folder.release()
+        else:
+            self._folder = folder
+        return previous, saved, folder.path
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
         if self.finished:
-            self._unlock()
             return False
-        if self._old_handler is not None:
-            signal.signal(signal.SIGTERM, self._old_handler)
+        try:
+            self._close(error)
+        finally:
+            self._watch.__exit__()
+            self._release()
+        if self.leader and self.summary["status"] in FINISHED:
+            print(self.result_line())
+        return isinstance(error, Diverged)
+
+    def _close(self, error: BaseException | None) -> None:
+        """Brings the record to its end."""
+        if isinstance(error, UsageError):
+            if self._tracker:
+                self._tracker.finish({}, exit_code=1, hurry=True)
+            if self._folder:
+                self._folder.leave_no_trace()
+            return
         if error is None:
             self._save()
         if self._metrics:
             self._metrics.close()
-        if isinstance(error, UsageError):
-            self._leave_no_trace()
-        elif error is None:
+        if error is None:
             self._write_summary("done")
         elif isinstance(error, Diverged):
             self._write_summary("diverged", error=str(error))
@@ -189,18 +199,21 @@ class Run:
             self._write_summary("interrupted")
         else:
             cause = "another process of the group is gone; " if distributed.lost(error) else ""
-            self._write_summary("failed", error=f"{cause}{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):  # a full disk is what it failed of, perhaps
+                self._write_summary("failed", error=f"{cause}{type(error).__name__}: {error}")
         if self._tracker:
-            self._tracker.summarize({"status": self.summary["status"], **self.summary["final"]})
-            self._tracker.finish(exit_code=0 if error is None or isinstance(error, Diverged) else 1)
-        self._unlock()
-        if self.leader and self.summary["status"] in FINISHED:
-            print(self.result_line())
-        return isinstance(error, Diverged)
+            finished = self.summary["status"] in FINISHED
+            self._tracker.finish(
+                {"status": self.summary["status"], **self.summary["final"]},
+                exit_code=0 if finished else 1, hurry=isinstance(error, SystemExit),
+            )  # fmt: skip
+        if self._folder:
+            self._folder.settle(finished=self.summary["status"] in FINISHED)
+            self.dir = self._folder.path
 
-    def _unlock(self) -> None:
-        if self._lock:
-            self._lock.close()
+    def _release(self) -> None:
+        if self._folder:
+            self._folder.release()
 
     def result_line(self) -> str:
         names = self.config["names"]
@@ -220,8 +233,9 @@ class Run:
         """Names what a checkpoint holds: objects with `state_dict`, the same on every rank, or tensors that are changed
         in place, of which each rank has its part of a sum. If the run was interrupted they get their state back, and
         the generators theirs, so call it once, last before the loop. With no objects, the position alone is kept: for a
-        loop whose state another process holds. SIGTERM then ends the run at once, at the last position saved."""
+        loop whose state another process holds. A signal then ends the run at once, at the last position saved."""
         self._registered = objects
+        self._watch.patient = bool(objects)
         if every := self.config.get("telemetry"):
             for name, item in objects.items():
                 if isinstance(item, torch.optim.Optimizer):
@@ -343,57 +357,35 @@ class Run:
     def _start_logging(self) -> None:
         # Only now: a run that stops at bad input has then left nothing with wandb either.
         self._metrics = MetricsFile(self.dir / "metrics.jsonl", self._metrics_bytes)
-        run_id = "-".join(self.dir.relative_to(runs_root()).parts).replace("=", "")
+        run_id = "-".join(run_dir(self.config).relative_to(runs_root()).parts).replace("=", "")
         self._tracker = Tracker(self.config["tracking"], self.dir, run_id, self._resumed, self.config)
 
     def _learning_rate(self) -> float | None:
         optimizer = (self._registered or {}).get("optimizer")
         return float(optimizer.param_groups[0]["lr"]) if optimizer is not None else self.lr
 
-    def _clear(self) -> None:
-        for item in self.dir.iterdir():
-            if item.name != ".lock":
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
-
-    def _leave_no_trace(self) -> None:
-        if not self.leader:
-            return
-        if self._previous is not None:
-            write_json(self.dir / "run.json", self._previous)
-            return
-        shutil.rmtree(self.dir)
-        for parent in self.dir.parents:
-            if parent == runs_root().parent or any(parent.iterdir()):
-                break
-            parent.rmdir()
-
     # -- stopping and saving -------------------------------------------------------------------------------------
 
-    def _listen(self) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            return None  # only the main thread may; a launcher's worker thread is stopped by its process
-        if self.leader and distributed.world_size() > 1:
-            distributed.after_sigterm(self._give_up)
-        return signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _give_up(self) -> None:
-        if self.summary["status"] == "running":
-            lost = f"SIGTERM, and no step ended in {distributed.GRACE_S} s: a process is lost"
-            self._write_summary("interrupted", error=lost)
-            os._exit(128 + signal.SIGTERM)
-
-    def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
-        if not self._registered:
-            raise Interrupted(128 + signum)  # nothing to save here
-        self._stop_requested = True
+    def _give_up(self, number: int) -> None:
+        """Ends the process where it is, from another thread, with what was saved last."""
+        with self._saving:  # a checkpoint that is being written is worth waiting for
+            if self.leader and self.summary["status"] == "running":
+                name = signal.Signals(number).name
+                lost = ": a process is lost" if distributed.world_size() > 1 else ""
+                error = f"{name}, and no step ended in {GRACE_S} s{lost}"
+                self._write_summary("interrupted", error=error)
+                print(f"{self.dir}: interrupted by {error}; it goes on from its last checkpoint", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(128 + number)
 
     def _pause_point(self) -> None:
         due = self.leader and time.monotonic() - self._last_save >= self.config["checkpoint_every_s"]
-        due, stop = distributed.any_rank(due, self._stop_requested)
+        number = self._watch.received or 0
+        due, stop = distributed.any_rank(due, bool(number))
         if due or stop:
             self._save()
         if stop:
-            raise Interrupted(128 + signal.SIGTERM)
+            raise Interrupted(128 + (number or signal.SIGTERM))
 
     def _save(self) -> None:
         if self._registered is None:
@@ -415,4 +407,5 @@ class Run:
             "metrics_bytes": self._metrics.flush() if self._metrics else self._metrics_bytes,
             "wall_s": self.wall_s(),
         }
-        checkpoint.save(self.dir / "checkpoint.pt", state)
+        with self._saving:
+            checkpoint.save(self.dir / "checkpoint.pt", state)

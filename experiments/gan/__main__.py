@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from acprop.report.refresh import refresh
 from acprop.runs.launch import launch
 
 
@@ -11,11 +12,5 @@ def run(cfg: DictConfig) -> None:
     train(cfg)
 
 
-def report() -> None:
-    from experiments.gan.report import write_all
-
-    write_all()
-
-
 if __name__ == "__main__":
-    launch("gan", run, report)
+    launch("gan", run, refresh)

@@ -65,24 +65,33 @@ def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -
 
 
 class FID:
-    """Distance of generated images from the test images of a data set."""
+    """Distance of generated images from the real ones of a data set."""
 
-    def __init__(self, features: Features, data: ImageData, count: int, batch_size: int) -> None:
+    def __init__(
+        self, features: Features, data: ImageData, count: int, batch_size: int, reference: str = "test"
+    ) -> None:
         """
         Args:
             count: how many generated images each call will get.
+            reference: whether they are set against the images of `test` or of `train`.
             batch_size: images per pass of the network; it changes rounding only.
 
         Raises:
             UsageError: if either side has no more images than features, where a covariance is singular.
         """
-        dims, n = features.dims, len(data.test_images)
+        real = data.train_images if reference == "train" else data.test_images
+        dims, n = features.dims, len(real)
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
-        require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} test images")
+        require(
+            n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images"
+        )
         self.features, self.count, self.batch_size = features, count, batch_size
-        self.real = self.see(data.test_images)
+        self.real = self.see(real)
         self.mean, self.cov = _moments(self.real)
-        self.facts = {**features.facts, "dims": dims, "n_real": n, "n_fake": count, "batch_size": batch_size}
+        self.facts = {
+            **features.facts, "dims": dims, "reference": reference, "n_real": n, "n_fake": count,
+            "batch_size": batch_size,
+        }  # fmt: skip
 
     def see(self, images: Tensor) -> Tensor:
         """What the network makes of uint8 images (count, C, 32, 32): features (count, dims) for the methods below."""

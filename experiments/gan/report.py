@@ -1,149 +1,137 @@
 """Table 4 of the paper: FID of four GANs under five optimizers, as table, as curves over generator steps, and as a page
 of samples per optimizer, and a table of KID, precision and recall; a set for every data set, scale and metric that has
-records. Feature FID, the distance seen by
-a classifier of the data set itself, has files of its own and never stands beside the paper's numbers."""
+records. Feature FID, the distance seen by a classifier of the data set itself, has files of its own and never stands
+beside the paper's numbers."""
 
 import csv
+import io
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from acprop.report import PUBLISHED, results_root
+from acprop.report import PUBLISHED
+from acprop.report.artefacts import Artefact, Cell, figure, table
+from acprop.report.cells import Measure, Reference, column, fields, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import (
     Cells,
     budgets_text,
     by_budget,
     by_cell,
-    cell_text,
-    counts,
     file_name,
     labels_of,
     models_of,
     provenance,
     row_label,
-    summary_fields,
-)  # fmt: skip
-from acprop.report.stats import separate_winner, summarize
-from acprop.report.style import DATASETS, MODELS, look
-from acprop.report.tables import write_table
+    settings_told,
+)
+from acprop.report.settings import tunes
+from acprop.report.style import dataset_name, look, model_name
+from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
 
-TABLE4 = ("adam", "radam", "adashift", "adabelief", "acprop")
 METRICS = {"inception": "fid", "classifier": "feature_fid"}
 NAMES = {"fid": "FID", "feature_fid": "feature FID"}
 PAPER_LR = 2e-4
+Paper = dict[tuple[str, str], dict[str, Any]]  # (model, optimizer) -> the paper's FID
 
 
-def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
-    """Rebuilds every GAN table and figure from the records; returns the paths without suffix."""
-    written = []
-    for (dataset, scale, metric), cells in _groups().items():
-        name = file_name("table4" if metric == "fid" else f"table4_{metric}", dataset, scale)
-        if tables:
-            written.append(results_root() / "tables" / name)
-            _table(written[-1], dataset, scale, metric, cells)
-            written.append(results_root() / "tables" / f"{name}_kid")
-            _kid_table(written[-1], dataset, scale, metric, cells)
-        if figures:
-            written.append(results_root() / "figures" / name)
-            _figure(written[-1], dataset, scale, metric, cells)
-            for optimizer in sorted({label.split(" ")[0] for _, label in cells}):
-                path = results_root() / "figures" / f"{name}_samples_{optimizer}"
-                if _samples(path, dataset, scale, metric, optimizer, cells):
-                    written.append(path)
-    return written
-
-
-def _groups() -> dict[tuple[str, str, str], Cells]:
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
-    for (dataset, scale), records in by_budget("gan").items():
-        for record in records:
-            groups[dataset, scale, METRICS[record.config["fid_network"]]].append(record)
-    return {key: by_cell(records) for key, records in groups.items()}
+    for (dataset, scale), group in by_budget(records).items():
+        for record in group:
+            if not tunes(record):
+                groups[dataset, scale, METRICS[record.config["fid_network"]]].append(record)
+    for (dataset, scale, metric), group in groups.items():
+        yield from _of_one(dataset, scale, metric, group)
 
 
-def published(dataset: str, scale: str, metric: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """(model, optimizer) -> the paper's FID; only FID of published files on CIFAR-10 may stand beside it."""
+def _of_one(dataset: str, scale: str, metric: str, records: list[Record]) -> Iterator[Artefact]:
+    name = file_name("table4" if metric == "fid" else f"table4_{metric}", dataset, scale)
+    cells, paper = by_cell(records), published(dataset, scale, metric)
+    caption = partial(_caption, scale=scale, metric=metric, cells=cells)
+    what = f"Table 4 on {dataset_name(dataset)}: {NAMES[metric]}, lower is better"
+    which = "; best of a run, as the paper reports it, and last; bold: interval apart from all others"
+    rows = wide(
+        cells, models_of(cells), labels_of(cells, roster("table4")), _measures(metric),
+        {"dataset": dataset, "scale": scale, "metric": metric}, _references(paper) if paper else None, note=_collapsed,
+    )  # fmt: skip
+    yield table(name, "table4", caption(what, which), records, *rows)
+    kid = NAMES[metric].replace("FID", "KID")
+    what = f"{dataset_name(dataset)}, the last pictures: {kid}, lower is better, precision and recall"
+    yield table(f"{name}_kid", "table4", caption(what, ""), records, *_kid(dataset, scale, metric, cells))
+    shown = f"{NAMES[metric]} over generator steps on {dataset_name(dataset)}, scale {scale}; band: range over seeds"
+    yield figure(name, "table4", shown, records, lambda: _figure(dataset, scale, metric, cells, paper))
+    for optimizer in sorted({label.split(" ")[0] for _, label in cells}):
+        pictures = _pictures(optimizer, metric, cells)
+        if pictures:
+            shown = f"{look(optimizer).label} on {dataset_name(dataset)}, scale {scale}: samples, not selected"
+            of = [record for record, _, _ in pictures]
+            yield figure(f"{name}_samples_{optimizer}", "table4", shown, of, partial(_samples, shown, pictures))
+
+
+def published(dataset: str, scale: str, metric: str) -> Paper:
+    """Only FID of published files on CIFAR-10 may stand beside the paper's."""
     if dataset != "cifar10" or metric != "fid" or "own=files" in scale:
         return {}
     with (PUBLISHED / "table4_gan.csv").open() as file:
         return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
 
 
-def _values(records: list[Record], which: str, metric: str) -> list[float]:
-    """FID of the finished runs: the last, or the best of a run, as the paper reports it."""
-    done = [record.summary for record in records if record.status == "done"]
-    return [s["final"][f"test/{metric}"] if which == "last" else s["best"]["value"] for s in done]
+def _measures(metric: str) -> list[Measure]:
+    def best(record: Record) -> float | None:
+        return record.summary["best"].get("value") if record.summary["best"] else None
+
+    def last(record: Record) -> float | None:
+        return record.summary["final"].get(f"test/{metric}")
+
+    return [Measure("best", "best", best, largest=False), Measure("last", "last", last, largest=False)]
 
 
-def _collapsed(records: list[Record]) -> int:
-    return sum(bool(record.summary.get("collapsed")) for record in records)
+def _references(paper: Paper) -> Callable[[str, str, Measure], Reference | None]:
+    def reference(model: str, label: str, measure: Measure) -> Reference | None:
+        row = paper.get((model, label))
+        if not row or measure.key != "best":
+            return None
+        return Reference(f"{row['fid']} ± {row['std']}", {"paper_best": row["fid"], "paper_std": row["std"]})
+
+    return reference
 
 
-def _table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
-    models, labels, paper = models_of(cells), labels_of(cells, TABLE4), published(dataset, scale, metric)
-    header, columns = ["optimizer"], []
-    for model in models:
-        for which in ("best", "last"):
-            header.append(f"{MODELS[model]} {which}")
-            summaries = [summarize(_values(cells.get((model, label), []), which, metric)) for label in labels]
-            winner = separate_winner(summaries, largest=False)
-            column = []
-            for index, label in enumerate(labels):
-                records = cells.get((model, label), [])
-                text = cell_text(records, summaries[index])
-                if which == "last" and (count := _collapsed(records)):
-                    text += f"; {count} collapsed"
-                if index == winner:
-                    text = f"**{text}**"
-                if which == "best" and (reference := paper.get((model, label))):
-                    text += f" / paper {reference['fid']} ± {reference['std']}"
-                column.append(text)
-            columns.append(column)
-    rows = [[row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
-    long = [_long(dataset, scale, metric, model, label, cells, paper) for model in models for label in labels]
-    what = f"Table 4 on {DATASETS.get(dataset, dataset)}: {NAMES[metric]}, lower is better"
-    which = "; best of a run, as the paper reports it, and last; bold: interval apart from all others"
-    write_table(path, _caption(what, which, scale, metric, cells), header, rows, long)
+def _collapsed(records: Sequence[Record], measure: Measure) -> str:
+    count = sum(bool(record.summary.get("collapsed")) for record in records)
+    return f"; {count} collapsed" if count and measure.key == "last" else ""
 
 
-def _long(
-    dataset: str, scale: str, metric: str, model: str, label: str, cells: Cells,
-    paper: dict[tuple[str, str], dict[str, Any]],
-) -> dict[str, object]:  # fmt: skip
-    records = cells.get((model, label), [])
-    row: dict[str, object] = {
-        "dataset": dataset, "scale": scale, "metric": metric, "model": model, "optimizer": label,
-        **counts(records),
-        "collapsed": _collapsed(records),
-    }  # fmt: skip
-    for which in ("best", "last"):
-        row |= summary_fields(which, summarize(_values(records, which, metric)))
-    reference = paper.get((model, label), {})
-    return {**row, "paper_best": reference.get("fid", ""), "paper_std": reference.get("std", "")}
-
-
-def _kid_table(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
+def _kid(
+    dataset: str, scale: str, metric: str, cells: Cells
+) -> tuple[list[str], list[list[Cell]], list[dict[str, object]]]:
     """KID, precision and recall of the last pictures of each cell; the paper has none of them."""
     kid, name = metric.replace("fid", "kid"), NAMES[metric].replace("FID", "KID")
     factor = 1000 if metric == "fid" else 1  # of Inception's features it is small, and told in thousandths
+
+    def value(key: str, times: int = 1) -> Callable[[Record], float | None]:
+        def of(record: Record) -> float | None:
+            found = record.summary["final"].get(f"test/{key}")
+            return None if found is None else times * found
+
+        return of
+
+    measures = [
+        Measure(name if factor == 1 else f"{name} × {factor}", kid if factor == 1 else f"{kid}_x{factor}",
+                value(kid, factor), None),
+        Measure("precision", "precision", value("precision"), None),
+        Measure("recall", "recall", value("recall"), None),
+    ]  # fmt: skip
     rows, long = [], []
     for model, label in product(models_of(cells), labels_of(cells)):
-        records = cells.get((model, label), [])
-        row = [MODELS[model], row_label(label)]
-        one = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label, **counts(records)}
-        finals = [record.summary["final"] for record in records if record.status == "done"]
-        for key, times in ((kid, factor), ("precision", 1), ("recall", 1)):
-            summary = summarize([times * final[f"test/{key}"] for final in finals if f"test/{key}" in final])
-            row.append(cell_text(records, summary))
-            one |= summary_fields(key if times == 1 else f"{key}_x{times}", summary)
-        rows.append(row)
-        long.append(one)
-    what = f"{DATASETS.get(dataset, dataset)}, the last pictures: {name}, lower is better, precision and recall"
-    header = ["GAN", "optimizer", name if factor == 1 else f"{name} × {factor}", "precision", "recall"]
-    write_table(path, _caption(what, "", scale, metric, cells), header, rows, long)
+        group = cells.get((model, label), [])
+        rows.append([Cell(model_name(model)), Cell(row_label(label)), *(column([group], m)[0] for m in measures)])
+        lead = {"dataset": dataset, "scale": scale, "model": model, "optimizer": label}
+        long.append({**lead, **fields(group, measures)})
+    return ["GAN", "optimizer", *(measure.name for measure in measures)], rows, long
 
 
 def _budget(config: dict[str, Any]) -> str:
@@ -162,57 +150,60 @@ def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> st
         top1 = facts.get("classifier_top1", float("nan"))
         seen += f" of a classifier of the same data, test top-1 {top1:.2f} %; not comparable with any published FID"
     spread = "mean ± std (n) and 95 % interval over seeds"
-    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}). {provenance(records)}"
+    borrowed = settings_told(records)
+    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}).{borrowed} {provenance(records)}"
 
 
-def _figure(path: Path, dataset: str, scale: str, metric: str, cells: Cells) -> None:
+def _figure(dataset: str, scale: str, metric: str, cells: Cells, paper: Paper) -> Any:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    models, paper = models_of(cells), published(dataset, scale, metric)
-    with subplots(path, 1, len(models), figsize=(2.9 * len(models), 2.9)) as (figure, axes):
-        for axis, model in zip(axes[0], models, strict=True):
-            for label in labels_of({cell: group for cell, group in cells.items() if cell[0] == model}):
-                style = look(label.split(" ")[0])
-                curves = [r.curve("test", metric, "step") for r in cells[model, label] if r.status in FINISHED]
-                if not len(draw_runs(axis, curves, style, row_label(label))):
-                    continue
-                if reference := paper.get((model, label)):
-                    axis.axhline(float(reference["fid"]), color=style.color, lw=0.5, alpha=0.6)
-            axis.set(title=MODELS[model], xlabel="generator steps", yscale="log")
-            low, high = axis.get_ylim()
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
-            axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter(NullFormatter())
-        axes[0][0].set_ylabel(f"{NAMES[metric]} (log)")
-        legend_below(figure, axes)
-        note = "; thin: the paper's best" if paper else ""
-        figure.suptitle(f"{DATASETS.get(dataset, dataset)}, scale {scale}{note}", fontsize=9)
+    models = models_of(cells)
+    canvas, axes = subplots(1, len(models), figsize=(2.9 * len(models), 2.9))
+    for axis, model in zip(axes[0], models, strict=True):
+        for label in labels_of({cell: group for cell, group in cells.items() if cell[0] == model}):
+            style = look(label.split(" ")[0])
+            curves = [r.curve("test", metric, "step") for r in cells[model, label] if r.status in FINISHED]
+            if not len(draw_runs(axis, curves, style, row_label(label))):
+                continue
+            if reference := paper.get((model, label)):
+                axis.axhline(float(reference["fid"]), color=style.color, lw=0.5, alpha=0.6)
+        axis.set(title=model_name(model), xlabel="generator steps", yscale="log")
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axes[0][0].set_ylabel(f"{NAMES[metric]} (log)")
+    legend_below(canvas, axes)
+    note = "; thin: the paper's best" if paper else ""
+    canvas.suptitle(f"{dataset_name(dataset)}, scale {scale}{note}", fontsize=9)
+    return canvas
 
 
-def _samples(path: Path, dataset: str, scale: str, metric: str, optimizer: str, cells: Cells) -> bool:
-    """A page with the last sample picture of the first seed of every cell of an optimizer; False if there is none."""
+def _pictures(optimizer: str, metric: str, cells: Cells) -> list[tuple[Record, str, str]]:
+    """(run, name of its last picture, title) of the first seed of every cell of an optimizer."""
+    found = []
+    for model in models_of(cells):
+        for label in sorted(label for m, label in cells if m == model and label.split(" ")[0] == optimizer):
+            record = cells[model, label][0]
+            names = record.names("samples/grid-*.png")
+            if names:
+                value = record.summary["final"].get(f"test/{metric}")
+                number = "not finite" if value is None else f"{value:.1f}"
+                step = int(names[-1].removesuffix(".png").rpartition("-")[2])
+                title = f"{model_name(model)}, seed {record.summary['seed']}, step {step}: {NAMES[metric]} {number}"
+                found.append((record, names[-1], f"{title} {label.partition(' ')[2]}".strip()))
+    return found
+
+
+def _samples(title: str, pictures: Sequence[tuple[Record, str, str]]) -> Any:
     from matplotlib.image import imread
 
-    pictures = []
-    for model, label in sorted(cells, key=lambda cell: (list(MODELS).index(cell[0]), cell[1])):
-        record = cells[model, label][0]
-        files = sorted((record.path / "samples").glob("grid-*.png"))
-        if label.split(" ")[0] == optimizer and files:
-            value = record.summary["final"].get(f"test/{metric}")
-            number = "not finite" if value is None else f"{value:.1f}"
-            step = int(files[-1].stem.split("-")[1])
-            setting = label.partition(" ")[2]
-            title = f"{MODELS[model]}, seed {record.summary['seed']}, step {step}: {NAMES[metric]} {number} {setting}"
-            pictures.append((imread(files[-1]), title.strip()))
-    if not pictures:
-        return False
     rows = -(-len(pictures) // 2)
-    with subplots(path, rows, 2, figsize=(6.8, 0.4 + 2.9 * rows)) as (figure, axes):
-        for axis in axes.flat:
-            axis.axis("off")
-        for axis, (picture, title) in zip(axes.flat, pictures, strict=False):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_title(title, fontsize=7, wrap=True)
-        name = DATASETS.get(dataset, dataset)
-        figure.suptitle(f"{look(optimizer).label} on {name}, scale {scale}: samples, not selected", fontsize=9)
-    return True
+    canvas, axes = subplots(rows, 2, figsize=(6.8, 0.4 + 2.9 * rows))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (record, name, told) in zip(axes.flat, pictures, strict=False):
+        axis.imshow(imread(io.BytesIO(record.read(name) or b"")), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axis.set_title(told, fontsize=7, wrap=True)
+    canvas.suptitle(title, fontsize=9)
+    return canvas

@@ -22,6 +22,7 @@ from acprop.runs.launch import build
 from experiments.gan.fid import FID, make_features
 from experiments.gan.models import GAN
 from experiments.images.data import ImageData, generator
+from experiments.images.models.convolutions import require_safe
 from experiments.images.train import CHECK_EVERY, autocast
 
 GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where the generator knows classes
@@ -38,15 +39,17 @@ def train(cfg: DictConfig) -> None:
         layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
         data = build("dataset", cfg.dataset)
         require(isinstance(data, ImageData), "dataset", cfg.names.dataset, "it holds no images; digits does")
-        data = pixels_in_unit_range(data).to(run.device)
+        data = pixels_in_unit_range(data, cfg.mirror).to(run.device)
         gan = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(gan, GAN), "model", cfg.names.model, "it is no GAN; dcgan is")
+        if run.device.type == "cpu" and cfg.channels_last:
+            require_safe(generator=gan.generator, discriminator=gan.discriminator)
         gan.to(run.device, layout)
         g_optimizer = build("optimizer", cfg.optimizer, gan.generator.parameters())
         d_optimizer = build("optimizer", cfg.optimizer, gan.discriminator.parameters())
         average = AveragedModel(gan.generator, multi_avg_fn=get_ema_multi_avg_fn(cfg.ema)) if cfg.ema else None
         judged = average.module if average else gan.generator
-        fid = FID(features, data, cfg.fid_count, cfg.fid_batch_size)
+        fid = FID(features, data, cfg.fid_count, cfg.fid_batch_size, cfg.fid_reference)
         losses = torch.zeros(2, device=run.device, dtype=torch.float64)  # this epoch's sums: discriminator, generator
         run.describe(
             parameters={"generator": size(gan.generator), "discriminator": size(gan.discriminator)},
@@ -74,10 +77,10 @@ def train(cfg: DictConfig) -> None:
             run.log("train", d_loss=d_loss, g_loss=g_loss)
             run.require_finite("sum of losses", d_loss + g_loss)
             z, y = fixed_noise(gan, cfg.fid_count, cfg.seed, run.device)
-            seen = fid.see(generate(judged, z, y, cfg.fid_batch_size))
+            seen = fid.see(generate(judged, z, y, cfg.fid_batch_size, cfg.fid_mode))
             value = fid.distance(seen)
             run.log("test", **{features.metric: value})
-            run.log_image("grid", sample_grid(gan, judged, run.device))
+            run.log_image("grid", sample_grid(gan, judged, run.device, cfg.fid_mode))
             run.require_finite(features.metric, value)
             if run.step == cfg.steps:  # once: half a minute of a core for 10,000 images
                 run.log("test", **fid.kid_precision_recall(seen))
@@ -95,12 +98,16 @@ def check(cfg: DictConfig) -> None:
     require(cfg.steps % cfg.fid_every == 0, "steps", cfg.steps, f"a multiple of fid_every={cfg.fid_every}")
     require(cfg.ema is None or 0 < cfg.ema < 1, "ema", cfg.ema, "a number between 0 and 1, or null for none")
     require_one_of("precision", cfg.precision, ("fp32", "bf16"))
+    require_one_of("mirror", cfg.mirror, (True, False))
+    require_one_of("fid_reference", cfg.fid_reference, ("test", "train"))
+    require_one_of("fid_mode", cfg.fid_mode, ("eval", "train"))
 
 
-def pixels_in_unit_range(data: ImageData) -> ImageData:
-    """The set as a generator's tanh shows it: pixels in [-1, 1], mirrored where the set allows it, never cropped."""
+def pixels_in_unit_range(data: ImageData, mirror: bool) -> ImageData:
+    """The set as a generator's tanh shows it: pixels in [-1, 1], never cropped; mirrored if asked for and if the set
+    allows it."""
     half = (0.5,) * data.channels
-    return replace(data, mean=half, std=half, crop=False)
+    return replace(data, mean=half, std=half, crop=False, flip=data.flip and mirror)
 
 
 def size(net: nn.Module) -> int:
@@ -147,21 +154,29 @@ def fixed_noise(gan: GAN, count: int, seed: int, device: torch.device) -> tuple[
     return z.to(device), torch.randint(gan.num_classes, (count,), generator=random).to(device)
 
 
-def sample_grid(gan: GAN, g: nn.Module, device: torch.device) -> Tensor:
+def sample_grid(gan: GAN, g: nn.Module, device: torch.device, mode: str) -> Tensor:
     """GRID of pictures as one, uint8 (C, H, W)."""
     rows, columns = GRID
     z, _ = fixed_noise(gan, rows * columns, 0, device)
     y = torch.arange(columns, device=device).remainder(gan.num_classes).repeat(rows)
-    pictures = generate(g, z, y, len(z))
+    pictures = generate(g, z, y, len(z), mode)
     return make_grid(pictures, nrow=columns)[: pictures.shape[1]]
 
 
 @torch.no_grad()
-def generate(g: nn.Module, z: Tensor, y: Tensor, batch_size: int) -> Tensor:
-    """Images of the generator in evaluation mode, uint8 (n, C, 32, 32), as a PNG file would hold them."""
-    g.eval()
-    pictures = [g(a, b) for a, b in zip(z.split(batch_size), y.split(batch_size), strict=True)]
+def generate(g: nn.Module, z: Tensor, y: Tensor, batch_size: int, mode: str = "eval") -> Tensor:
+    """Images of the generator in that mode, uint8 (n, C, 32, 32), as a PNG file would hold them. It leaves no trace:
+    running statistics are put back."""
+    buffers = [(buffer, buffer.clone()) for buffer in g.buffers()]
+    finite, pictures = torch.ones((), dtype=torch.bool, device=z.device), []
+    g.train(mode == "train")
+    for a, b in zip(z.split(batch_size), y.split(batch_size), strict=True):
+        batch = g(a, b)
+        finite &= batch.isfinite().all()
+        pictures.append(batch.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8))
     g.train()
-    if not all(batch.isfinite().all() for batch in pictures):
+    for buffer, before in buffers:
+        buffer.copy_(before)
+    if not finite:  # asked once: a GPU waits for it
         raise Diverged("the generator's pictures are not finite")
-    return torch.cat(pictures).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return torch.cat(pictures)

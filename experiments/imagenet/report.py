@@ -1,21 +1,23 @@
-"""Table 2 of the paper: top-1 (and, beside it, top-5) of ResNet-18 on ImageNet, as table and curves; a pair for every
-data set and scale that has records. Of the paper's numbers two are its own runs; a dagger marks the quoted ones."""
+"""Table 2 of the paper: top-1 (and, beside it, top-5) of ResNet-18 on ImageNet, as table and curves. Of the paper's
+numbers two are its own runs; a dagger marks the quoted ones."""
 
 import csv
-from pathlib import Path
+from collections.abc import Iterator
 
 from acprop.report import PUBLISHED
+from acprop.report.artefacts import Artefact
 from acprop.report.records import by_budget
-from experiments.images.report import Paper, Study, write_study
+from acprop.runs.conf import roster
+from acprop.runs.record import Record
+from experiments.images.report import Paper, Study
+from experiments.images.report import artefacts as of_study
 
-TABLE2 = ("sgd", "adam", "adamw", "radam", "adashift", "adabelief", "acprop")
 
-
-def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
-    """Rebuilds Table 2 and its curves from the records; returns the paths without suffix."""
-    table2 = Study("table2", "Table 2", TABLE2, {"top1": "top-1", "top5": "top-5"}, published, _note)
-    groups = by_budget("imagenet").items()
-    return [path for key, records in groups for path in write_study(table2, *key, records, tables, figures)]
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
+    table2 = Study("table2", "Table 2", roster("table2"), {"top1": "top-1", "top5": "top-5"}, published, _note)
+    for (dataset, scale), group in by_budget(records).items():
+        if tested := [record for record in group if not record.config.get("held_out")]:
+            yield from of_study(table2, dataset, scale, tested)
 
 
 def published(dataset: str, scale: str) -> Paper:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from acprop.runs import Run, distributed, require, require_one_of
 from acprop.runs.launch import build
 from experiments.images.data import Images
+from experiments.images.models.convolutions import require_safe
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,6 +40,8 @@ def train(cfg: DictConfig) -> float | None:
         data = load(cfg).to(run.device, cfg.get("workers"))
         model = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(model, nn.Module), "model", cfg.names.model, "it classifies no images; resnet34 does")
+        if run.device.type == "cpu" and cfg.channels_last:
+            require_safe(model=model)
         model = model.to(run.device, memory_format=layout)
         optimizer = build("optimizer", cfg.optimizer, model.parameters())
         schedule = build("schedule", cfg.schedule, optimizer, epochs=cfg.epochs)

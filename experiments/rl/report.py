@@ -1,5 +1,5 @@
 """Fig 9 of the paper and what stands behind it: return of an agent over environment steps as curves, table and learnt
-policy; ACProp over eps; and, in sweep.py, the tuning.
+policy; ACProp over eps; and, in sweep.py, the tuning. Of which of them a run is a part, its settings say.
 
 A run is measured by its evaluation episodes alone: the last mean return; the mean return over training (area under the
 curve over its length); the first step at which 90 % of the optimum was reached.
@@ -8,48 +8,50 @@ curve over its length); the first step at which 90 % of the optimum was reached.
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from acprop.report import results_root
+from acprop.report.artefacts import Artefact, Cell, figure, table
+from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
-from acprop.report.records import by_budget, by_cell, cell_text, file_name, provenance, row_label
-from acprop.report.stats import Summary, probability_of_improvement, separate_winner, summarize
-from acprop.report.style import DATASETS, look, order
-from acprop.report.tables import write_table
+from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label
+from acprop.report.settings import in_grid, is_tuned, tunes
+from acprop.report.stats import probability_of_improvement, summarize
+from acprop.report.style import dataset_name, look
+from acprop.runs.conf import roster
 from acprop.runs.record import Record
 
-FIG9 = ("sgd", "adam", "radam", "rmsprop", "adashift", "adabelief", "acprop")
 NEAR = 0.9  # of the optimum
+EPS = "rl_eps"  # the sweep of ACProp over eps
 
 
-def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
-    """Rebuilds every RL table and figure from the records; returns the paths without suffix."""
-    from experiments.rl import sweep as rl_sweep
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
+    from experiments.rl import sweep
 
-    writers = {
-        "fig9": [
-            ("tables", "fig9", fig9_table),
-            ("figures", "fig9", fig9_figure),
-            ("figures", "fig9_policy", policy_figure),
-        ],
-        "eps": [("tables", "rl_eps", eps_table), ("figures", "rl_eps", eps_figure)],
-        "sweep": [("tables", "rl_sweep", rl_sweep.table)],
-    }
-    written = []
-    for (dataset, scale), records in by_budget("rl").items():
-        groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in records:
-            groups[record.config["figure"], record.summary["model"]].append(record)
-        for (name, model), group in groups.items():
-            for kind, stem, write in writers.get(name, []):
-                path = results_root() / kind / file_name(stem if model == "dqn" else f"{stem}-{model}", dataset, scale)
-                if {"tables": tables, "figures": figures}[kind] and write(path, group):
-                    written.append(path)
-    return written
+    for (dataset, scale), every in by_budget(records).items():
+        by_model: dict[str, list[Record]] = defaultdict(list)
+        for record in every:
+            by_model[record.summary["model"]].append(record)
+        for model, group in by_model.items():
+
+            def name(stem: str, model: str = model, dataset: str = dataset, scale: str = scale) -> str:
+                return file_name(stem if model == "dqn" else f"{stem}-{model}", dataset, scale)
+
+            reported = [record for record in group if not tunes(record)]
+            swept = [record for record in reported if in_grid(EPS, record)]
+            if len({record.hash for record in swept}) < 2:
+                swept = []
+            main = [record for record in reported if is_tuned(record) or record not in swept]
+            tuning = [record for record in group if tunes(record)]
+            if main:
+                yield from fig9(name, main)
+            if swept:
+                yield from over_eps(name("rl_eps"), swept)
+            if tuning:
+                yield sweep.artefact(name("rl_sweep"), tuning)
 
 
 # -- measures of a run -----------------------------------------------------------------------------------------------
@@ -76,58 +78,68 @@ def steps_to_near_optimum(record: Record) -> float:
     return next((step for step, value in curve(record) if value >= target), math.inf)
 
 
+LAST = Measure("last return", "last_return", last_return, digits=3)
+MEAN = Measure("mean return", "mean_return", mean_return, digits=3)
+POLICY = Measure(
+    "learnt policy, exact", "learnt_policy_exact", lambda record: record.summary["final"].get("policy/return"), digits=3
+)  # fmt: skip
+
+
 def done(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if record.status == "done"]
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Row label -> records, in the paper's order."""
-    cells = {label: group for (_, label), group in by_cell(records).items()}
-    return {label: cells[label] for label in sorted(cells, key=lambda label: (order(label.split(" ")[0]), label))}
+    cells = by_cell(records)
+    found = {label: group for (_, label), group in cells.items()}
+    return {label: found[label] for label in labels_of(cells)}
 
 
 # -- Fig 9 -----------------------------------------------------------------------------------------------------------
 
 
-def fig9_table(path: Path, records: list[Record]) -> bool:
-    cells = by_label(records)
-    for name in FIG9:
-        if not any(label.split(" ")[0] == name for label in cells):
-            cells[name] = []
-    labels = sorted(cells, key=lambda label: (order(label.split(" ")[0]), label))
+def fig9(name: Any, records: list[Record]) -> Iterator[Artefact]:
+    yield fig9_table(name("fig9"), records)
+    cells = {label: group for label, cell in by_label(records).items() if (group := done(cell))}
+    if cells:
+        shown = f"{_where(records)}: return over environment steps; line: mean, band: 95 % interval"
+        yield figure(name("fig9"), "fig9", shown, records, lambda: _curves(records, cells))
+    if learnt := _policies(records):
+        shown = f"{_where(records)}: the greedy policy that each optimizer's first seed learnt, beside the best one"
+        of = [record for record, _ in learnt.values()]
+        yield figure(name("fig9_policy"), "fig9", shown, of, lambda: _draw_policies(records, learnt))
+
+
+def _where(records: list[Record]) -> str:
+    first = records[0].summary
+    return f"{first['model'].upper()} on {dataset_name(first['dataset'])}, scale {first['scale']}"
+
+
+def fig9_table(name: str, records: list[Record]) -> Artefact:
+    cells: Cells = by_cell(records)
+    model = records[0].summary["model"]
+    labels = labels_of(cells, roster("fig9"))
+    groups = [cells.get((model, label), []) for label in labels]
     optimum = records[0].summary.get("optimum")
-    measures: dict[str, Callable[[Record], float]] = {"last return": last_return, "mean return": mean_return}
-    if optimum is not None:
-        measures["learnt policy, exact"] = lambda record: record.summary["final"]["policy/return"]
-    summaries = {
-        name: [summarize([measure(record) for record in done(cells[label])]) for label in labels]
-        for name, measure in measures.items()
-    }
-    adam = [mean_return(record) for record in done(cells.get("adam", []))]
-    rows, long = [], []
-    for index, label in enumerate(labels):
-        group, finished = cells[label], done(cells[label])
-        row = [row_label(label), settings(group)]
-        for values in summaries.values():
-            text = cell_text(group, values[index], 3)
-            row.append(f"**{text}**" if index == separate_winner(values) else text)
+    measures = [LAST, MEAN, *([] if optimum is None else [POLICY])]
+    columns = [column(groups, measure) for measure in measures]
+    adam = [mean_return(record) for record in done(cells.get((model, "adam"), []))]
+    rows: list[list[str | Cell]] = []
+    long: list[dict[str, object]] = []
+    for index, (label, group) in enumerate(zip(labels, groups, strict=True)):
+        finished = done(group)
         better = probability_of_improvement([mean_return(record) for record in finished], adam)
-        if optimum is not None:
-            row.append(_reached(finished))
-        row.append("" if label == "adam" or better is None else "{:.2f} [{:.2f}, {:.2f}]".format(*better))
-        rows.append(row)
-        long.append(
-            {
-                "optimizer": label, "settings": settings(group), "n": len(finished),
-                "seeds": " ".join(str(record.summary["seed"]) for record in finished),
-                **{k: v for name, values in summaries.items() for k, v in _fields(name, values[index]).items()},
-                "steps_to_90": " ".join(f"{steps_to_near_optimum(r):g}" for r in finished if optimum is not None),
-                **dict(zip(("better_than_adam", "better_low", "better_high"), better or [""] * 3, strict=True)),
-            }
-        )  # fmt: skip
+        told = "" if label == "adam" or better is None else "{:.2f} [{:.2f}, {:.2f}]".format(*better)
+        near = [] if optimum is None else [_reached(finished)]
+        rows.append([row_label(label), settings(group), *(cell[index] for cell in columns), *near, told])
+        steps = [f"{steps_to_near_optimum(record):g}" for record in finished if optimum is not None]
+        lead = {"optimizer": label, "settings": settings(group), "n": len(finished), **fields(group, measures)}
+        versus = dict(zip(("better_than_adam", "better_low", "better_high"), better or [""] * 3, strict=True))
+        long.append({**lead, "steps_to_90": " ".join(steps), **versus})
     near = [] if optimum is None else ["steps to 90 % of optimum"]
-    write_table(path, _caption(records), ["optimizer", "settings", *measures, *near, "P(better than Adam)"], rows, long)
-    return True
+    header = ["optimizer", "settings", *(measure.name for measure in measures), *near, "P(better than Adam)"]
+    return table(name, "fig9", _caption(records), records, header, rows, long)
 
 
 def settings(records: Sequence[Record]) -> str:
@@ -136,12 +148,6 @@ def settings(records: Sequence[Record]) -> str:
         return ""
     optimizer = records[0].config["optimizer"]
     return ", ".join(f"{key} {optimizer[key]:g}" for key in ("lr", "eps", "momentum") if optimizer.get(key))
-
-
-def _fields(name: str, summary: Summary | None) -> dict[str, object]:
-    key = name.replace(", ", "_").replace(" ", "_")
-    values = {field: getattr(summary, field, None) for field in ("mean", "std", "low", "high")}
-    return {f"{key}_{field}": "" if value is None else round(value, 5) for field, value in values.items()}
 
 
 def _reached(records: list[Record]) -> str:
@@ -163,7 +169,7 @@ def _caption(records: list[Record]) -> str:
         f"episodes can exceed it by chance, the learnt policy's exact expectation cannot."
     )  # fmt: skip
     return (
-        f"Fig 9 on {DATASETS.get(dataset, dataset)}, {model}: undiscounted return of {first.config['eval_episodes']} "
+        f"Fig 9 on {dataset_name(dataset)}, {model}: undiscounted return of {first.config['eval_episodes']} "
         f"greedy evaluation episodes; mean ± std (n) and 95 % interval over seeds; last return: at the end; mean "
         f"return: over training; steps to 90 % of optimum: median (runs that got there); P(better than Adam): by mean "
         f"return, with 95 % bootstrap interval. Scale: {first.summary['scale']} ({first.config['steps']} environment "
@@ -171,25 +177,19 @@ def _caption(records: list[Record]) -> str:
     )
 
 
-def fig9_figure(path: Path, records: list[Record]) -> bool:
-    cells = {label: group for label, cell in by_label(records).items() if (group := done(cell))}
-    if not cells:
-        return False
-    first = records[0]
-    with subplots(path, figsize=(5.6, 3.6)) as (figure, axes):
-        axis = axes[0][0]
-        for label, group in cells.items():
-            _draw_mean(axis, [curve(record) for record in group], label)
-        if (optimum := first.summary.get("optimum")) is not None:
-            axis.axhline(optimum, color="0.4", lw=0.8, label="optimum")
-        axis.set(xlabel="environment steps", ylabel="return of evaluation episodes")
-        counts = {len(group) for group in cells.values()}
-        runs = f"{min(counts)}" + (f"–{max(counts)}" if len(counts) > 1 else "")
-        dataset, model = first.summary["dataset"], first.summary["model"].upper()
-        name = f"{model} on {DATASETS.get(dataset, dataset)}, scale {first.summary['scale']}"
-        figure.suptitle(f"{name}: mean and 95 % interval over {runs} runs", fontsize=9)
-        legend_below(figure, axes, columns=4)
-    return True
+def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
+    canvas, axes = subplots(figsize=(5.6, 3.6))
+    axis = axes[0][0]
+    for label, group in cells.items():
+        _draw_mean(axis, [curve(record) for record in group], label)
+    if (optimum := records[0].summary.get("optimum")) is not None:
+        axis.axhline(optimum, color="0.4", lw=0.8, label="optimum")
+    axis.set(xlabel="environment steps", ylabel="return of evaluation episodes")
+    counts = {len(group) for group in cells.values()}
+    runs = f"{min(counts)}" + (f"–{max(counts)}" if len(counts) > 1 else "")
+    canvas.suptitle(f"{_where(records)}: mean and 95 % interval over {runs} runs", fontsize=9)
+    legend_below(canvas, axes, columns=4)
+    return canvas
 
 
 def _draw_mean(axis: Any, curves: list[list[tuple[float, float]]], label: str) -> None:
@@ -209,15 +209,18 @@ def _draw_mean(axis: Any, curves: list[list[tuple[float, float]]], label: str) -
 # -- the learnt policy -----------------------------------------------------------------------------------------------
 
 
-def policy_figure(path: Path, records: list[Record]) -> bool:
-    """What each optimizer's first seed has learnt, beside the best policy."""
-    learnt: dict[str, tuple[Record, dict[str, Any]]] = {}
+def _policies(records: list[Record]) -> dict[str, tuple[Record, dict[str, Any]]]:
+    """Row label -> (run, what it learnt), of the first seed that has it."""
+    learnt = {}
     for label, group in by_label(records).items():
         for record in sorted(done(group), key=lambda record: record.summary["seed"]):
-            if (record.path / "policy.json").exists():
-                learnt.setdefault(label, (record, json.loads((record.path / "policy.json").read_text())))
-    if not learnt:
-        return False
+            if record.names("policy.json"):
+                learnt[label] = (record, json.loads(record.read("policy.json") or b""))
+                break
+    return learnt
+
+
+def _draw_policies(records: list[Record], learnt: dict[str, tuple[Record, dict[str, Any]]]) -> Any:
     best = next(iter(learnt.values()))[1]
     panels = [("value iteration", best, best["optimal_q"])]
     for label, (record, policy) in learnt.items():
@@ -225,18 +228,18 @@ def policy_figure(path: Path, records: list[Record]) -> bool:
         panels.append((f"{row_label(label)}, seed {record.summary['seed']}: {value:.3f}", policy, policy["learnt_q"]))
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
-    with subplots(path, rows, columns, figsize=(2.1 * columns, 2.25 * rows + 0.5)) as (figure, axes):
-        for axis in axes.flat[len(panels) :]:
-            axis.axis("off")
-        for axis, (title, policy, q) in zip(axes.flat, panels, strict=False):
-            image = _draw_policy(axis, policy, q)
-            axis.set_title(title, fontsize=7)
-        figure.colorbar(image, ax=axes, shrink=0.6, label=f"largest Q (discount {best['discount']:g})")
-        figure.suptitle(
-            f"Greedy policies on four-rooms, scale {records[0].summary['scale']}; number: exact expected return of the "
-            "whole policy;\nred: costs more than 0.01 against the best action; square: goal", fontsize=8,
-        )  # fmt: skip
-    return True
+    canvas, axes = subplots(rows, columns, figsize=(2.1 * columns, 2.25 * rows + 0.5))
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, policy, q) in zip(axes.flat, panels, strict=False):
+        image = _draw_policy(axis, policy, q)
+        axis.set_title(title, fontsize=7)
+    canvas.colorbar(image, ax=axes, shrink=0.6, label=f"largest Q (discount {best['discount']:g})")
+    canvas.suptitle(
+        f"Greedy policies on four-rooms, scale {records[0].summary['scale']}; number: exact expected return of the "
+        "whole policy;\nred: costs more than 0.01 against the best action; square: goal", fontsize=8,
+    )  # fmt: skip
+    return canvas
 
 
 def _draw_policy(axis: Any, policy: dict[str, Any], q: list[list[float]]) -> Any:
@@ -275,55 +278,55 @@ def largest_step(record: Record) -> float:
     return max(value for _, value in record.curve("train", "max_update_per_lr"))
 
 
-def eps_table(path: Path, records: list[Record]) -> bool:
-    rows, long = [], []
+def over_eps(name: str, records: list[Record]) -> Iterator[Artefact]:
+    yield eps_table(name, records)
+    if groups := {eps: group for eps, cell in _by_eps(records).items() if (group := done(cell))}:
+        shown = f"ACProp over eps, {_where(records)}: return, and the largest step of a weight"
+        yield figure(name, "fig9", shown, records, partial(_draw_eps, records, groups))
+
+
+def eps_table(name: str, records: list[Record]) -> Artefact:
+    rows: list[list[str | Cell]] = []
+    long: list[dict[str, object]] = []
     for eps, group in _by_eps(records).items():
-        finished = done(group)
-        steps = sorted(map(largest_step, finished)) or [math.nan]
-        values = {
-            name: summarize([measure(record) for record in finished])
-            for name, measure in (("last return", last_return), ("mean return", mean_return))
-        }
+        steps = sorted(map(largest_step, done(group))) or [math.nan]
         text = [f"{step:,.0f}" if step >= 10 else f"{step:.2g}" for step in (median(steps), steps[0], steps[-1])]
         spread = f"{text[0]} ({text[1]} to {text[2]})"
-        rows.append([f"{eps:g}", *(cell_text(group, summary, 3) for summary in values.values()), spread])
-        fields = {k: v for name, summary in values.items() for k, v in _fields(name, summary).items()}
+        cells = [Cell(column([group], measure)[0].text, records=group) for measure in (LAST, MEAN)]
+        rows.append([f"{eps:g}", *cells, spread])
         largest = {"largest_step_per_lr": " ".join(f"{step:.6g}" for step in steps)}
-        long.append({"eps": eps, "n": len(finished), **fields, **largest})
+        long.append({"eps": eps, **fields(group, [LAST, MEAN]), **largest})
     lr, first = records[0].config["optimizer"]["lr"], records[0]
     caption = (
-        f"ACProp over eps, {first.summary['model'].upper()} on four-rooms, lr {lr:g}: as Fig 9; largest step: farthest "
-        f"that one weight moved in one update, in units of lr, median (range) over runs. Scale: "
-        f"{first.summary['scale']} ({first.config['steps']} environment steps). {provenance(records)}"
+        f"ACProp over eps, {_where(records)}, lr {lr:g}: as Fig 9; largest step: farthest that one weight moved in one "
+        f"update, in units of lr, median (range) over runs. {first.config['steps']} environment steps. "
+        f"{provenance(records)}"
     )
-    write_table(path, caption, ["eps", "last return", "mean return", "largest step / lr"], rows, long)
-    return True
+    header = ["eps", "last return", "mean return", "largest step / lr"]
+    return table(name, "fig9", caption, records, header, rows, long)
 
 
-def eps_figure(path: Path, records: list[Record]) -> bool:
-    groups = {eps: group for eps, cell in _by_eps(records).items() if (group := done(cell))}
-    if not groups:
-        return False
-    with subplots(path, 1, 2, figsize=(6.4, 2.7)) as (figure, axes):
-        returns, steps = axes[0]
-        for measure, name, style in ((last_return, "at the end", "-"), (mean_return, "mean over training", ":")):
-            summaries = [summarize([measure(record) for record in group]) for group in groups.values()]
-            returns.plot(
-                list(groups), [s.mean for s in summaries if s], style, marker="o", ms=3, color=look("acprop").color,
-                label=name,
-            )  # fmt: skip
-        for eps, group in groups.items():
-            returns.plot([eps] * len(group), [last_return(r) for r in group], ".", ms=4, color="0.5", zorder=0)
-            steps.plot([eps] * len(group), [largest_step(r) for r in group], ".", ms=6, color=look("acprop").color)
-        if (optimum := records[0].summary.get("optimum")) is not None:
-            returns.axhline(optimum, color="0.4", lw=0.8, label="optimum")
-        returns.set(xscale="log", xlabel="eps", ylabel="return of evaluation episodes")
-        steps.set(xscale="log", yscale="log", xlabel="eps", ylabel="largest step of one weight / lr")
-        for axis in (returns, steps):
-            axis.set(xticks=list(groups), xlim=(max(groups) * 5, min(groups) / 5))
-            axis.minorticks_off()
-        legend_below(figure, axes)
-        lr, count = records[0].config["optimizer"]["lr"], len(next(iter(groups.values())))
-        scale = records[0].summary["scale"]
-        figure.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}; runs: {count} each", fontsize=9)
-    return True
+def _draw_eps(records: list[Record], groups: dict[float, list[Record]]) -> Any:
+    canvas, axes = subplots(1, 2, figsize=(6.4, 2.7))
+    returns, steps = axes[0]
+    for measure, name, style in ((last_return, "at the end", "-"), (mean_return, "mean over training", ":")):
+        summaries = [summarize([measure(record) for record in group]) for group in groups.values()]
+        returns.plot(
+            list(groups), [s.mean for s in summaries if s], style, marker="o", ms=3, color=look("acprop").color,
+            label=name,
+        )  # fmt: skip
+    for eps, group in groups.items():
+        returns.plot([eps] * len(group), [last_return(r) for r in group], ".", ms=4, color="0.5", zorder=0)
+        steps.plot([eps] * len(group), [largest_step(r) for r in group], ".", ms=6, color=look("acprop").color)
+    if (optimum := records[0].summary.get("optimum")) is not None:
+        returns.axhline(optimum, color="0.4", lw=0.8, label="optimum")
+    returns.set(xscale="log", xlabel="eps", ylabel="return of evaluation episodes")
+    steps.set(xscale="log", yscale="log", xlabel="eps", ylabel="largest step of one weight / lr")
+    for axis in (returns, steps):
+        axis.set(xticks=list(groups), xlim=(max(groups) * 5, min(groups) / 5))
+        axis.minorticks_off()
+    legend_below(canvas, axes)
+    lr, count = records[0].config["optimizer"]["lr"], len(next(iter(groups.values())))
+    scale = records[0].summary["scale"]
+    canvas.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}; runs: {count} each", fontsize=9)
+    return canvas

@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from acprop.report.refresh import refresh
 from acprop.runs.launch import launch
 
 
@@ -16,11 +17,5 @@ def run(cfg: DictConfig) -> None:
             instantiate(cfg.study)(run)
 
 
-def report() -> None:
-    from experiments.theory.report import write_all
-
-    write_all()
-
-
 if __name__ == "__main__":
-    launch("theory", run, report)
+    launch("theory", run, refresh)

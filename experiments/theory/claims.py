@@ -1,6 +1,10 @@
-"""The tests of what the paper says about convergence, at full scale, by the name that statements.yaml calls them."""
+"""The tests of what the paper says about convergence, at full scale, by the name that statements.yaml calls them.
 
-from collections.abc import Sequence
+They are exact, so the question is what they tell apart: each is also put to ACProp with one thing wrong, and the row
+names the wrong optimizers that pass (`mutants`). What one of them passes is "consistent with" and no more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,15 @@ from acprop.report.claims.evidence import Evidence, criterion
 from acprop.report.claims.statements import Outcome
 from acprop.report.style import look
 from acprop.runs.record import Record
-from experiments.theory.report import Panel, panels
+from experiments.theory.report import VARIANTS_OF_ACPROP, Panel, panels
+
+
+def wrong(record: Record, passes: Callable[[str], bool]) -> list[str]:
+    """The mutants of a record's study that pass a test."""
+    return [name for name in record.config["study"]["mutants"] if passes(name)]
+
+
+# -- maps ------------------------------------------------------------------------------------------------------------
 
 
 def _map(evidence: Evidence, problem: str, name: str) -> Record | None:
@@ -21,18 +33,25 @@ def _panel(record: Record, name: str) -> Panel:
     return next(panel for panel in panels(record) if panel.name == name)
 
 
+def _mutant_cells(record: Record) -> dict[str, Any]:
+    return dict(zip(record.config["study"]["mutants"], record.arrays["mutants"], strict=True))
+
+
 def map_panel(evidence: Evidence, part: str, problem: str, criterion: str, panel: str) -> Outcome:
-    """Does a panel come out as published, cell by cell?"""
+    """Does a panel come out as published, cell by cell? And which other optimizer would have given the same picture?"""
     record = _map(evidence, problem, criterion)
     if record is None:
         return Outcome(rules.NOT_RUN)
     found = _panel(record, panel)
     assert found.differ is not None
+    assert found.published is not None
     size, converge = found.converges.size, int(found.converges.sum())
-    return _exact(
-        rules.of_map(found.differ, size), f"{found.differ} of {size} cells differ; {converge} converge", record,
-        float(found.differ),
-    )  # fmt: skip
+    variants = {panel, *(VARIANTS_OF_ACPROP if panel == "acprop" else ())}
+    others = {other.name: other.converges for other in panels(record) if other.name not in variants}
+    others |= _mutant_cells(record)
+    alike = [name for name, cells in others.items() if (cells != found.published).sum() <= rules.CELLS * size]
+    told = f"{found.differ} of {size} cells differ; {converge} converge"
+    return _exact(rules.of_map(found.differ, size, alike), told, record, float(found.differ), alike)
 
 
 def map_everywhere(
@@ -45,7 +64,91 @@ def map_everywhere(
     converges = {name: _panel(record, name).converges for name in panels}
     told = ", ".join(f"{look(name).label} {cells.sum()} of {cells.size}" for name, cells in converges.items())
     holds = all(bool(cells.all()) == everywhere for cells in converges.values())
-    return _exact(rules.of_fact(holds), f"cells that converge: {told}", record)
+    cells = _mutant_cells(record)
+    alike = wrong(record, lambda name: bool(cells[name].all())) if "acprop" in panels and everywhere else None
+    return _exact(rules.of_fact(holds, alike or ()), f"cells that converge: {told}", record, mutants=alike)
+
+
+# -- the whole region ------------------------------------------------------------------------------------------------
+
+
+def _region(record: Record) -> dict[str, Any]:
+    """optimizer or mutant -> bool (beta1, P, beta2): converges in the limit."""
+    study = record.config["study"]
+    return dict(zip([*study["optimizers"], *study["mutants"]], record.arrays["converges"], strict=True))
+
+
+def region_everywhere(evidence: Evidence, part: str, problem: str, optimizers: Sequence[str]) -> Outcome:
+    """Do these converge for all beta1, beta2 and P of the study?"""
+    record = evidence.theory("region", problem=problem)
+    if record is None:
+        return Outcome(rules.NOT_RUN)
+    cells = _region(record)
+    alike = wrong(record, lambda name: bool(cells[name].all())) if "acprop" in optimizers else None
+    holds = all(cells[name].all() for name in optimizers)
+    return _exact(rules.of_fact(holds, alike or ()), _diverging(record, optimizers), record, mutants=alike)
+
+
+def region_contains(evidence: Evidence, part: str, problem: str, subject: str, rivals: Sequence[str]) -> Outcome:
+    """Does the subject converge wherever a rival does at the same beta1, and somewhere else besides?"""
+    record = evidence.theory("region", problem=problem)
+    if record is None:
+        return Outcome(rules.NOT_RUN)
+    cells = _region(record)
+
+    def contains(name: str, rival: str) -> bool:
+        return bool((cells[name] >= cells[rival]).all() and (cells[name] > cells[rival]).any())
+
+    alike = wrong(record, lambda name: all(contains(name, rival) for rival in rivals))
+    told = "; ".join(
+        f"beside {look(rival).label}: {(cells[subject] & ~cells[rival]).sum():,} cells more, "
+        f"{(cells[rival] & ~cells[subject]).sum():,} fewer of {cells[subject].size:,}"
+        for rival in rivals
+    )
+    holds = all(contains(subject, rival) for rival in rivals)
+    return _exact(rules.of_fact(holds, alike), told, record, mutants=alike)
+
+
+def region_ablation(evidence: Evidence, part: str, problem: str, beta1: float, subject: str, without: str) -> Outcome:
+    """Does the subject converge at one beta1 in every cell in which `without`, the same but for one thing, does, and in
+    others besides?"""
+    record = evidence.theory("region", problem=problem)
+    if record is None:
+        return Outcome(rules.NOT_RUN)
+    at = record.config["study"]["beta1"].index(beta1)
+    whole, part_of = (_region(record)[name][at] for name in (subject, without))
+    told = (
+        f"at β1 = {beta1:g} {look(subject).label} converges in {whole.sum():,} of {whole.size:,} cells, "
+        f"{look(without).label} in {part_of.sum():,}"
+    )
+    return _exact(rules.of_fact(bool((whole >= part_of).all() and (whole > part_of).any())), told, record)
+
+
+def _diverging(record: Record, optimizers: Sequence[str]) -> str:
+    final, told = record.summary["final"], []
+    for name in optimizers:
+        diverge, size = int(final[f"{name}/diverge"]), int(final[f"{name}/cells"])
+        first = f", the first at P = {int(final[f'{name}/first_P'])}" if diverge else ""
+        told.append(f"{look(name).label} {diverge:,} of {size:,}{first}")
+    return f"cells that diverge: {'; '.join(told)}"
+
+
+# -- steps, trajectories, Rosenbrock ---------------------------------------------------------------------------------
+
+
+def authors_steps(evidence: Evidence, part: str, at_most: float) -> Outcome:
+    """Are the steps of this package's ACProp those of the authors' class, in every setting they are known for?"""
+    record = evidence.theory("authors")
+    if record is None:
+        return Outcome(rules.NOT_RUN)
+    final = record.summary["final"]
+    ours = {key: value for key, value in final.items() if key.startswith("acprop/")}
+    alike = wrong(record, lambda name: final[f"{name}/difference"] <= at_most)
+    largest = max(ours.values())
+    told = f"largest relative difference over {len(ours)} settings {largest:.1e}; of the nearest wrong one " + (
+        f"{min(final[f'{name}/difference'] for name in record.config['study']['mutants']):.1e}"
+    )
+    return _exact(rules.of_fact(largest <= at_most, alike), told, record, largest, alike)
 
 
 def final(
@@ -56,10 +159,15 @@ def final(
     record = evidence.theory(study)
     if record is None:
         return Outcome(rules.NOT_RUN)
-    values = {key: record.summary["final"][key] for key in keys}
-    holds = all((above is None or value > above) and (below is None or value < below) for value in values.values())
-    told = ", ".join(f"{look(key.split('/')[0]).label} {value:.4g}" for key, value in values.items())
-    return _exact(rules.of_fact(holds), f"at the end: {told}", record)
+    last: Mapping[str, float] = record.summary["final"]
+
+    def passes(key: str) -> bool:
+        return (above is None or last[key] > above) and (below is None or last[key] < below)
+
+    told = ", ".join(f"{look(key.split('/')[0]).label} {last[key]:.4g}" for key in keys)
+    metric = next((key.partition("/")[2] for key in keys if key.startswith("acprop/")), None)
+    alike = wrong(record, lambda name: passes(f"{name}/{metric}")) if metric else None
+    return _exact(rules.of_fact(all(map(passes, keys)), alike or ()), f"at the end: {told}", record, mutants=alike)
 
 
 def final_ratio(evidence: Evidence, part: str, study: str, over: str, under: str, at_least: float) -> Outcome:
@@ -73,53 +181,82 @@ def final_ratio(evidence: Evidence, part: str, study: str, over: str, under: str
 
 
 def final_smallest(
-    evidence: Evidence, part: str, study: str, metric: str, subject: str, rivals: Sequence[str]
+    evidence: Evidence, part: str, study: str, metric: str, subject: str, rivals: Sequence[str], choices: Sequence[str]
 ) -> Outcome:
-    """Is the last value of `subject` smaller than that of every rival?"""
+    """Is the last value of `subject` smaller than that of every rival, by whichever rule the learning rates are chosen?
+    `choices`: what stands between an optimizer's name and the metric for each rule. Rules that disagree decide nothing.
+    """
     record = evidence.theory(study)
     if record is None:
         return Outcome(rules.NOT_RUN)
-    values = {name: record.summary["final"][f"{name}/{metric}"] for name in record.config["study"]["optimizers"]}
-    ranked = sorted(values, key=lambda name: values[name])
-    told = " < ".join(f"{look(name).label} {values[name]:.3g}" for name in ranked)
-    holds = all(values[subject] < values[name] for name in rivals)
-    return _exact(rules.of_fact(holds), f"{metric} at the end: {told}", record, values[subject])
+    last: Mapping[str, float] = record.summary["final"]
+    told, holds = [], []
+
+    def smallest(name: str, choice: str) -> bool:
+        return all(last[f"{name}{choice}/{metric}"] < last[f"{rival}{choice}/{metric}"] for rival in rivals)
+
+    for choice in choices:
+        values = {name: last[f"{name}{choice}/{metric}"] for name in (subject, *rivals)}
+        ranked = sorted(values, key=values.__getitem__)
+        rule = choice.strip("/").replace("_", " ") or "by mean"
+        told.append(f"lr {rule} {metric}: " + " < ".join(f"{look(n).label} {values[n]:.3g}" for n in ranked))
+        holds.append(smallest(subject, choice))
+    alike = wrong(record, lambda name: all(smallest(name, choice) for choice in choices))
+    verdict = rules.of_fact(all(holds), alike) if len(set(holds)) == 1 else rules.INCONCLUSIVE
+    fixed = [name for name in (subject, *rivals) if f"{name}/published/{metric}" in last]
+    each = ", ".join(f"{look(name).label} {last[f'{name}/published/{metric}']:.3g}" for name in fixed)
+    told.append(f"lr that the published curve follows: {each}")
+    flips = "" if len(set(holds)) == 1 else "; which is nearest depends on the rule, so neither is claimed"
+    return _exact(verdict, "; ".join(told) + flips, record, mutants=alike)
 
 
-def rate(evidence: Evidence, part: str, problem: str, subject: str) -> Outcome:
+# -- rate ------------------------------------------------------------------------------------------------------------
+
+
+def rate(evidence: Evidence, part: str, problem: str, subject: str, study: str = "rate") -> Outcome:
     """Is the slope of log(squared gradient norm) against log T on the log-free side of the middle between the slopes of
     1/sqrt(T) and log(T)/sqrt(T) over the same T?"""
-    record = evidence.theory("rate")
+    record = evidence.theory(study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     slope, low, high = _slope(record, problem, subject)
     T = record.arrays["T"]
     middle = (-0.5 + np.polyfit(np.log(T), np.log(np.log(T) / np.sqrt(T)), 1)[0]) / 2
+    rivals = [name for name in record.config["study"]["optimizers"] if name != subject]
+    alike = [name for name in rivals if _slope(record, problem, name)[2] < middle]
+    alike += wrong(record, lambda name: _slope(record, problem, name)[2] < middle)
     told = f"slope {slope:.3f} [{low:.3f}, {high:.3f}]; without log T -0.5, bound {middle:.3f}"
     return Outcome(
-        rules.of_interval(low, high, middle), told, value=slope, low=low, high=high, n=record.config["study"]["seeds"],
-        scale="paper", data=problem, records=[record],
+        rules.of_interval(low, high, middle, alike), told, value=slope, low=low, high=high,
+        n=record.config["study"]["seeds"], scale="paper", data=problem, records=[record], mutants=alike, by_chance=True,
     )  # fmt: skip
 
 
-def rate_steeper(evidence: Evidence, part: str, subject: str, rivals: Sequence[str]) -> Outcome:
+def rate_steeper(evidence: Evidence, part: str, subject: str, rivals: Sequence[str], study: str = "rate") -> Outcome:
     """Is the slope's interval below that of every rival on every problem; or above one of them on every problem?"""
-    record = evidence.theory("rate")
+    record = evidence.theory(study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     problems = record.config["study"]["problems"]
-    slopes = {name: [_slope(record, problem, name) for problem in problems] for name in (subject, *rivals)}
-    pairs = {name: list(zip(slopes[subject], slopes[name], strict=True)) for name in rivals}
-    steeper = [all(ours[2] < theirs[1] for ours, theirs in both) for both in pairs.values()]
-    flatter = [all(ours[1] > theirs[2] for ours, theirs in both) for both in pairs.values()]
-    verdict = rules.REPRODUCED if all(steeper) else rules.NOT_REPRODUCED if any(flatter) else rules.INCONCLUSIVE
+
+    def slopes(name: str) -> list[tuple[float, float, float]]:
+        return [_slope(record, problem, name) for problem in problems]
+
+    def steeper(name: str) -> list[bool]:
+        return [all(a[2] < b[1] for a, b in zip(slopes(name), slopes(rival), strict=True)) for rival in rivals]
+
+    flatter = [all(a[1] > b[2] for a, b in zip(slopes(subject), slopes(rival), strict=True)) for rival in rivals]
+    alike = wrong(record, lambda name: all(steeper(name)))
+    holds = rules.of_fact(True, alike) if all(steeper(subject)) else rules.INCONCLUSIVE
     told = []
     for i, problem in enumerate(problems):
-        each = [f"{look(name).label} {{:.3f}} [{{:.3f}}, {{:.3f}}]".format(*found[i]) for name, found in slopes.items()]
-        told.append(f"{problem.replace('_', ' ')}: {', '.join(each)}")
+        each = "{} {:.3f} [{:.3f}, {:.3f}]"
+        found = [each.format(look(name).label, *slopes(name)[i]) for name in (subject, *rivals)]
+        told.append(f"{problem.replace('_', ' ')}: {', '.join(found)}")
     return Outcome(
-        verdict, f"slopes, {'; '.join(told)}", n=record.config["study"]["seeds"], scale="paper", data="three problems",
-        records=[record],
+        rules.NOT_REPRODUCED if any(flatter) else holds, f"slopes, {'; '.join(told)}",
+        n=record.config["study"]["seeds"], scale="paper", data="three problems", records=[record], mutants=alike,
+        by_chance=True,
     )  # fmt: skip
 
 
@@ -129,8 +266,12 @@ def _slope(record: Record, problem: str, name: str) -> tuple[float, float, float
     return slope, low, high
 
 
-def _exact(verdict: str, told: str, record: Record, value: float | None = None) -> Outcome:
-    """Of a computation without chance: one run says all."""
+def _exact(
+    verdict: str, told: str, record: Record, value: float | None = None, mutants: Sequence[str] | None = None
+) -> Outcome:
+    """Of a computation without chance: one run says all. `mutants`: the wrong optimizers that pass, None where the test
+    is not one of ACProp."""
     return Outcome(
-        verdict, told, value=value, n=1, scale="paper", data=record.summary["dataset"], records=[record]
+        verdict, told, value=value, n=1, scale="paper", data=record.summary["dataset"], records=[record],
+        mutants=None if mutants is None else list(mutants),
     )  # fmt: skip

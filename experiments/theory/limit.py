@@ -21,12 +21,15 @@ class Axes(NamedTuple):
     centred: whether the second moment is taken around the mean.
     delay: age of the youngest gradient in the denominator; 0 is synchronous.
     denominator: (second moment, b2) -> what the numerator is divided by.
+    old_mean: around yesterday's mean instead of today's. b1: in place of the one given.
     """
 
     numerator: str | int
     centred: bool
     delay: int
     denominator: Callable[[Array, Array], Array]
+    old_mean: bool = False
+    b1: float | None = None
 
 
 def _eps_outside(eps: float) -> Callable[[Array, Array], Array]:
@@ -52,6 +55,15 @@ AXES = {
     # one coordinate: its rate divided by its own norm is 1
     "avagrad": Axes("mean", False, 1, lambda v, b2: np.ones_like(v)),
 }
+AXES |= {  # recurrences.MUTANTS
+    "sgd": Axes("gradient", False, 0, lambda v, b2: np.ones_like(v)),
+    "mutant_momentum": AXES["acprop"]._replace(numerator="mean"),
+    "mutant_synchronous": AXES["acprop"]._replace(delay=0),
+    "mutant_uncentred": AXES["acprop"]._replace(centred=False),
+    "mutant_residual": AXES["acprop"]._replace(old_mean=True),
+    "mutant_eps_outside": AXES["acprop"]._replace(denominator=_eps_outside(1e-8)),
+    "mutant_beta1": AXES["acprop"]._replace(b1=0.5),
+}
 AXES |= {"acprop_skip": AXES["acprop"], "adopt_unclipped": AXES["adopt"]}  # they differ in the first steps alone
 
 
@@ -72,9 +84,11 @@ def drift(name: str, gradient: Callable[[Array, Array], Array], P: int, b1: floa
     """Sum of the steps over one period of the orbit, relative to the sum of their sizes: in [-1, 1], positive where
     x moves to its optimum. (k,) for b2 of shape (k,)."""
     axes, b2 = AXES[name], np.asarray(b2)[:, None]
+    b1 = b1 if axes.b1 is None else axes.b1
     g = gradient(np.arange(P), P)
     m = orbit(g, b1)
-    second = orbit((g - m) ** 2 if axes.centred else g * g, b2)
+    around = (np.roll(m, 1) if axes.old_mean else m) if axes.centred else 0.0
+    second = orbit((g - around) ** 2, b2)
     denominator = np.roll(axes.denominator(second, b2), axes.delay, -1)
     if isinstance(axes.numerator, int):
         weights = b1 ** np.arange(axes.numerator)

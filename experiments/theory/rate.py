@@ -1,4 +1,5 @@
-"""The rate: mean squared gradient norm over a run of T steps at the constant step a_0 / sqrt(T), against T."""
+"""The rate: mean squared gradient norm over a run of T steps, against T: at the constant step a_0 / sqrt(T), of which
+the theorem speaks, or at a_0 / sqrt(t), where a factor log T can show."""
 
 from collections.abc import Sequence
 
@@ -6,46 +7,53 @@ import numpy as np
 
 from acprop.runs import Run, require, require_one_of
 from experiments.theory.problems import STOCHASTIC, Stochastic
-from experiments.theory.recurrences import RULES, Rule, start
+from experiments.theory.recurrences import MUTANTS, RULES, Rule, start
 
 RESAMPLES = 2000
 
 
 def study(
-    run: Run, problems: Sequence[str], optimizers: Sequence[str], beta1: float, beta2: float, a0: float,
-    horizons: Sequence[int], seeds: int, seed: int, budget: float,
+    run: Run, problems: Sequence[str], optimizers: Sequence[str], mutants: Sequence[str], decaying: bool, beta1: float,
+    beta2: float, a0: float, horizons: Sequence[int], seeds: int, seed: int, budget: float,
 ) -> None:  # fmt: skip
     """Logs the fitted slope with its 95 % interval. Keeps T (horizons,) and norms (problem, optimizer, horizon, seed):
-    the exact gradient's squared norm, averaged over the iterates x_0 .. x_{T-1}."""
+    the exact gradient's squared norm, averaged over the iterates x_0 .. x_{T-1}. Of mutants, the slope alone."""
     for name in problems:
         require_one_of("study.problems", name, STOCHASTIC)
     for name in optimizers:
         require_one_of("study.optimizers", name, RULES)
+    for name in mutants:
+        require_one_of("study.mutants", name, MUTANTS)
     require(len(horizons) > 1 and seeds > 1, "study.horizons", list(horizons), "at least two, and seeds >= 2")
     T = np.unique([max(2, round(budget * t)) for t in horizons])
-    norms = np.empty((len(problems), len(optimizers), len(T), seeds))
+    names = [*optimizers, *mutants]
+    norms = np.empty((len(problems), len(names), len(T), seeds))
     for i, problem in enumerate(problems):
-        for j, name in enumerate(optimizers):
+        for j, name in enumerate(names):
             random = np.random.default_rng([seed, i])  # every optimizer meets the same noise
-            norms[i, j] = mean_squared_norms(start(name, beta1, beta2), STOCHASTIC[problem](), T, a0, seeds, random)
+            rule = start(name, beta1, beta2)
+            norms[i, j] = mean_squared_norms(rule, STOCHASTIC[problem](), T, a0, seeds, random, decaying)
             slope, low, high = fit(T, norms[i, j])
             run.log(f"{problem}/{name}", slope=slope, low=low, high=high)
-    run.keep(T=T, norms=norms)
+    run.keep(T=T, norms=norms[:, : len(optimizers)])
 
 
 def mean_squared_norms(
-    rule: Rule, problem: Stochastic, T: np.ndarray, a0: float, seeds: int, random: np.random.Generator
-) -> np.ndarray:
+    rule: Rule, problem: Stochastic, T: np.ndarray, a0: float, seeds: int, random: np.random.Generator,
+    decaying: bool = False,
+) -> np.ndarray:  # fmt: skip
     """(horizon, seed). All horizons run side by side, each at its own step a0 / sqrt(T); a horizon that is over leaves
-    the array's result untouched and goes on unobserved."""
-    x = np.tile(problem.start, (len(T), seeds, 1))
+    the array's result untouched and goes on unobserved. At a0 / sqrt(t) they share one way."""
+    x = np.tile(problem.start, (1 if decaying else len(T), seeds, 1))
     rate = (a0 / np.sqrt(T))[:, None, None]
     width = problem.sigma * np.sqrt(3)
-    total, result = np.zeros((len(T), seeds)), np.empty((len(T), seeds))
+    total, result = np.zeros((len(x), seeds)), np.empty((len(T), seeds))
     for t in range(1, T.max() + 1):
         gradient = problem.gradient(x)
         total += np.einsum("hsd,hsd->hs", gradient, gradient)
-        result[t == T] = total[t == T] / t
+        result[t == T] = (total if decaying else total[t == T]) / t
+        if decaying:
+            rate = a0 / np.sqrt(t)
         x = x - rate * rule.send(gradient + random.uniform(-width, width, x.shape[1:]))
     return result
 

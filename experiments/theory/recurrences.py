@@ -138,6 +138,32 @@ def avagrad(b1: Array, b2: Array, eps: float = 0.1) -> Rule:
         v = b2 * v + (1 - b2) * g * g
 
 
+def mutant(
+    b1: Array, b2: Array, eps: float = 1e-8, momentum: bool = False, synchronous: bool = False, centred: bool = True,
+    old_residual: bool = False, eps_in_state: bool = True, beta1: float | None = None,
+) -> Rule:  # fmt: skip
+    """ACProp as the script runs it, with one thing wrong: the numerator is the mean; the denominator knows today's
+    gradient; is taken around zero; or around yesterday's mean; eps is added outside alone; beta1 is another. With
+    nothing wrong it is `acprop`."""
+    b1 = b1 if beta1 is None else beta1
+    kept = eps if eps_in_state else 0.0
+    m = s = step = 0.0
+    for t in count(1):
+        g = yield step
+        before, m = m, b1 * m + (1 - b1) * g
+        around = before if old_residual else m if centred else 0.0
+        change, numerator = (1 - b2) * (g - around) ** 2, m / (1 - b1**t) if momentum else g
+        if synchronous:
+            s = b2 * s + change + kept
+            step = numerator / (np.sqrt(s / (1 - b2**t)) + eps)
+        elif t == 1:
+            step, s = numerator, change
+        else:
+            s = s + kept
+            step = numerator / (np.sqrt(s / (1 - b2 ** (t - 1))) + eps)
+            s = b2 * s + change
+
+
 RULES: dict[str, Callable[..., Rule]] = {
     "sgd": sgd,
     "rmsprop": rmsprop,
@@ -154,9 +180,20 @@ RULES: dict[str, Callable[..., Rule]] = {
     "avagrad": avagrad,
 }
 
+# ACProp with one thing wrong each: a test of ACProp that one of them passes tells less than it seems to.
+MUTANTS: dict[str, Callable[..., Rule]] = {
+    "sgd": sgd,
+    "mutant_momentum": partial(mutant, momentum=True),
+    "mutant_synchronous": partial(mutant, synchronous=True),
+    "mutant_uncentred": partial(mutant, centred=False),
+    "mutant_residual": partial(mutant, old_residual=True),
+    "mutant_eps_outside": partial(mutant, eps_in_state=False),
+    "mutant_beta1": partial(mutant, beta1=0.5),
+}
+
 
 def start(name: str, b1: Array, b2: Array, **options: Any) -> Rule:
     """The rule called `name`, ready for its first gradient."""
-    rule = RULES[name](b1, b2, **options)
+    rule = (RULES | MUTANTS)[name](b1, b2, **options)
     next(rule)
     return rule

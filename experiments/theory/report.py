@@ -2,65 +2,69 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from acprop.report import PUBLISHED, results_root
+from acprop.report import PUBLISHED
+from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.figures import subplots
 from acprop.report.records import provenance
 from acprop.report.style import look
-from acprop.report.tables import write_table
-from acprop.runs.record import Record, load_records
+from acprop.runs.record import Record
 from experiments.theory import curves
 
 CONVERGES, DIVERGES = "#E69F00", "#0072B2"  # the paper's orange plus and blue circle
 FIGURES = {"eq1": "Fig 1", "eq2": "Fig 3"}
+PARTS = {"eq1": "fig1", "eq2": "fig3"}
 CRITERIA = ("stated", "matching", "limit")
 VARIANTS_OF_ACPROP = ("acprop_skip", "acprop_paper")  # compared with the published panel of ACProp
 WIDTH = 5.5  # inches: the text width of the paper
 
 
-def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
-    """Rebuilds every table and figure of the theory from the records; returns the paths without suffix."""
-    written = []
-
-    def emit(kind: str, name: str, write: Callable[..., None], *arguments: Any) -> None:
-        if {"tables": tables, "figures": figures}[kind]:
-            path = results_root() / kind / name
-            write(path, *arguments)
-            written.append(path)
-
-    for (study, suffix), records in _studies().items():
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
+    for (study, suffix), group in _studies(records).items():
         if study == "map":
-            for record in records:
-                problem, criterion = record.summary["dataset"], record.summary["optimizer"]
-                name = f"{FIGURES[problem].replace(' ', '').lower()}_{criterion}"
-                emit("figures", name + suffix, draw_map, record)
-                emit("figures", f"{name}_beta1{suffix}", draw_beta1, record)
-            emit("tables", f"theory_maps{suffix}", write_counts, records)
-            emit("tables", f"theory_maps_beta1{suffix}", write_beta1, records)
-        else:
-            for kind, name, write in curves.OUTPUTS[study]:
-                emit(kind, name + suffix, write, records)
-    return written
+            yield from _maps(suffix, group)
+        elif study in curves.STUDIES:
+            shown = curves.STUDIES[study]
+            name = shown.name + suffix
+            if shown.draw:
+                yield figure(name, shown.part, shown.shown, group, partial(shown.draw, group))
+            if shown.table:
+                caption, header, rows, long = shown.table(group)
+                yield table(name, shown.part, caption, group, header, rows, long)
 
 
-def _studies() -> dict[tuple[str, str], list[Record]]:
+def _maps(suffix: str, records: list[Record]) -> Iterator[Artefact]:
+    for record in records:
+        problem, criterion = record.summary["dataset"], record.summary["optimizer"]
+        name, title = f"{PARTS[problem]}_{criterion}", FIGURES[problem]
+        shown = f"{title}, criterion {criterion}: where each optimizer converges in the plane of β2 and P"
+        yield figure(name + suffix, PARTS[problem], shown, [record], partial(draw_map, record))
+        shown = f"{title} at three β1, criterion {criterion}"
+        yield figure(f"{name}_beta1{suffix}", PARTS[problem], shown, [record], partial(draw_beta1, record))
+    for name, (caption, header, rows, long) in (
+        ("theory_maps", counts(records)), ("theory_maps_beta1", beta1_counts(records)),
+    ):  # fmt: skip
+        yield table(name + suffix, "fig1", caption, records, header, rows, long)
+
+
+def _studies(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
     """(study, suffix of its files) -> the records to show, in one order. A suffix tells a scale below the paper's, and
     settings beside the published ones by their hash, where one cell of a study was run with several."""
     cells: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for record in load_records("theory"):
+    for record in records:
         if record.status == "done":
             s = record.summary
             cells[s["model"], s["scale"], s["dataset"], s["optimizer"], str(s["seed"])].append(record)
     studies: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for (study, scale, *_), records in sorted(cells.items()):
-        for record in records:
+    for (study, scale, *_), group in sorted(cells.items()):
+        for record in group:
             suffix = "" if scale == "paper" else f"_{scale}"
-            suffix += "" if len(records) == 1 else f"-hash={record.summary['hash']}"
+            suffix += "" if len(group) == 1 else f"-hash={record.hash}"
             studies[study, suffix].append(record)
     return studies
 
@@ -125,53 +129,53 @@ def _beta1_told(criterion: dict[str, Any]) -> str:
 # -- figures --------------------------------------------------------------------------------------------------------
 
 
-def draw_map(path: Path, record: Record) -> None:
+def draw_map(record: Record) -> Any:
     """Fig 1 or Fig 3: the paper's panels first, in its symbols; the exact boundary as a line; agreement as a count."""
     every, arrays = panels(record), record.arrays
     rows = -(-len(every) // 3)
-    with subplots(path, rows, 3, figsize=(WIDTH, 1.55 * rows + 0.6), sharex=True, sharey=True) as (figure, axes):
-        x, y = np.meshgrid(arrays["beta2"], arrays["P"])
-        for axis, panel in zip(axes.flat, every, strict=False):
-            yes = panel.converges
-            axis.plot(x[yes], y[yes], "+", color=CONVERGES, ms=3, mew=0.7, label="converges")
-            axis.plot(x[~yes], y[~yes], "o", color=DIVERGES, ms=2, mew=0.5, mfc="none", label="diverges")
-            _boundary(axis, arrays, panel)
-            axis.set_title(f"{look(panel.name).label}\n{_agreement(panel)}", fontsize=7, pad=3)
-            axis.set(xlim=(x.min() - 0.1, x.max() + 0.1), ylim=(y.min() - 1.5, y.max() + 1.5))
-        for axis in axes.flat[len(every) :]:
-            axis.axis("off")
-        axes[-1, 1].set_xlabel("−log10(1 − β2)")
-        figure.supylabel("P", fontsize=8)
-        _legend(figure)
-        criterion = record.config["study"]["criterion"]
-        title = f"{FIGURES[record.summary['dataset']]}, criterion {record.summary['optimizer']}"
-        figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {_beta1_told(criterion)}"), fontsize=7.5)
+    figure, axes = subplots(rows, 3, figsize=(WIDTH, 1.55 * rows + 0.6), sharex=True, sharey=True)
+    x, y = np.meshgrid(arrays["beta2"], arrays["P"])
+    for axis, panel in zip(axes.flat, every, strict=False):
+        yes = panel.converges
+        axis.plot(x[yes], y[yes], "+", color=CONVERGES, ms=3, mew=0.7, label="converges")
+        axis.plot(x[~yes], y[~yes], "o", color=DIVERGES, ms=2, mew=0.5, mfc="none", label="diverges")
+        _boundary(axis, arrays, panel)
+        axis.set_title(f"{look(panel.name).label}\n{_agreement(panel)}", fontsize=7, pad=3)
+        axis.set(xlim=(x.min() - 0.1, x.max() + 0.1), ylim=(y.min() - 1.5, y.max() + 1.5))
+    for axis in axes.flat[len(every) :]:
+        axis.axis("off")
+    axes[-1, 1].set_xlabel("−log10(1 − β2)")
+    figure.supylabel("P", fontsize=8)
+    _legend(figure)
+    criterion = record.config["study"]["criterion"]
+    title = f"{FIGURES[record.summary['dataset']]}, criterion {record.summary['optimizer']}"
+    figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {_beta1_told(criterion)}"), fontsize=7.5)
+    return figure
 
 
-def draw_beta1(path: Path, record: Record) -> None:
+def draw_beta1(record: Record) -> Any:
     """The appendix: the same map at every beta1, a column each."""
     from matplotlib.colors import ListedColormap
 
     names, beta1 = record.config["problem"]["panels"], record.config["study"]["beta1"]
     arrays, colors = record.arrays, ListedColormap([DIVERGES, CONVERGES])
-    with subplots(
-        path, len(names), len(beta1), figsize=(WIDTH, 0.62 * len(names) + 0.9), sharex=True, sharey=True
-    ) as (figure, axes):  # fmt: skip
-        for row, name in zip(axes, names, strict=True):
-            for axis, b1 in zip(row, beta1, strict=True):
-                panel = Panel(record, name, b1)
-                cells = (arrays["beta2"], arrays["P"], panel.converges)
-                axis.pcolormesh(*cells, cmap=colors, vmin=0, vmax=1, rasterized=True)
-                _boundary(axis, arrays, panel)
-                above = f"β1 = {b1:g}\n" if axis in axes[0] else ""
-                axis.set_title(above + _agreement(panel), fontsize=6, pad=2)
-                axis.tick_params(labelsize=6)
-            row[0].set_ylabel(look(name).label.replace(", ", ",\n"), fontsize=6, rotation=0, ha="right", va="center")
-        figure.supxlabel("−log10(1 − β2); vertically: P", fontsize=8)
-        criterion = record.config["study"]["criterion"]
-        title = f"{FIGURES[record.summary['dataset']]} at three β1, criterion {record.summary['optimizer']}"
-        legend = "orange converges, blue diverges, line: exact limit"
-        figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {legend}"), fontsize=7.5)
+    figure, axes = subplots(len(names), len(beta1), figsize=(WIDTH, 0.62 * len(names) + 0.9), sharex=True, sharey=True)
+    for row, name in zip(axes, names, strict=True):
+        for axis, b1 in zip(row, beta1, strict=True):
+            panel = Panel(record, name, b1)
+            cells = (arrays["beta2"], arrays["P"], panel.converges)
+            axis.pcolormesh(*cells, cmap=colors, vmin=0, vmax=1, rasterized=True)
+            _boundary(axis, arrays, panel)
+            above = f"β1 = {b1:g}\n" if axis in axes[0] else ""
+            axis.set_title(above + _agreement(panel), fontsize=6, pad=2)
+            axis.tick_params(labelsize=6)
+        row[0].set_ylabel(look(name).label.replace(", ", ",\n"), fontsize=6, rotation=0, ha="right", va="center")
+    figure.supxlabel("−log10(1 − β2); vertically: P", fontsize=8)
+    criterion = record.config["study"]["criterion"]
+    title = f"{FIGURES[record.summary['dataset']]} at three β1, criterion {record.summary['optimizer']}"
+    legend = "orange converges, blue diverges, line: exact limit"
+    figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {legend}"), fontsize=7.5)
+    return figure
 
 
 def _boundary(axis: Any, arrays: dict[str, np.ndarray], panel: Panel) -> None:
@@ -208,7 +212,7 @@ def _wrap(text: str, width: int = 95) -> str:
 # -- tables ---------------------------------------------------------------------------------------------------------
 
 
-def write_counts(path: Path, records: list[Record]) -> None:
+def counts(records: list[Record]) -> curves.Table:
     """Rows: optimizers; columns: figure and criterion; cells that differ from the published map, and that converge."""
     records = _in_order(records)
     header = ["optimizer", *(f"{FIGURES[r.summary['dataset']]} {r.summary['optimizer']}" for r in records)]
@@ -224,10 +228,10 @@ def write_counts(path: Path, records: list[Record]) -> None:
         "Convergence maps: cells that differ from the published map / of all; in brackets, cells that converge. The "
         f"two variants of ACProp are compared with the published ACProp. {told}. {provenance(records)}"
     )
-    write_table(path, caption, header, rows, [row for record in records for row in _long(record, panels(record))])
+    return caption, header, rows, [row for record in records for row in _long(record, panels(record))]
 
 
-def write_beta1(path: Path, records: list[Record]) -> None:
+def beta1_counts(records: list[Record]) -> curves.Table:
     """The same counts at every beta1."""
     records = _in_order(records)
     found = [
@@ -246,7 +250,7 @@ def write_beta1(path: Path, records: list[Record]) -> None:
         f"converge. Criteria as in theory_maps. {provenance(records)}"
     )
     long = [row for record, one in zip(records, found, strict=True) for row in _long(record, one.values())]
-    write_table(path, caption, header, rows, long)
+    return caption, header, rows, long
 
 
 def _in_order(records: list[Record]) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from acprop.report.refresh import refresh
 from acprop.runs.launch import launch
 
 
@@ -14,11 +15,5 @@ def run(cfg: DictConfig) -> None:
     train(cfg)
 
 
-def report() -> None:
-    from experiments.transformer.report import write_all
-
-    write_all()
-
-
 if __name__ == "__main__":
-    launch("transformer", run, report)
+    launch("transformer", run, refresh)

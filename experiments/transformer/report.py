@@ -1,60 +1,69 @@
-"""Table 3 of the paper: BLEU of the optimizers on four language pairs, with the validation curves behind it and sample
-translations; one of each for the embedded pairs and one for IWSLT and TED, at every scale that has records."""
+"""Table 3 of the paper: BLEU of the optimizers on language pairs, with the validation curves behind it and sample
+translations; one of each for every family of pairs, at every scale that has records."""
 
 import csv
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from acprop.report import PUBLISHED, results_root
+from acprop.report import PUBLISHED
+from acprop.report.artefacts import Artefact, figure, table
+from acprop.report.cells import Measure, Reference, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
-from acprop.report.records import (
-    Cells,
-    by_budget,
-    by_cell,
-    cell_text,
-    counts,
-    file_name,
-    labels_of,
-    provenance,
-    row_label,
-    summary_fields,
-)  # fmt: skip
-from acprop.report.stats import separate_winner, summarize
+from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label, settings_told
+from acprop.report.settings import tunes
 from acprop.report.style import look
-from acprop.report.tables import write_table
+from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
 
-TABLE3 = ("adam", "radam", "adashift", "adabelief", "acprop")
-FAMILIES = {  # the table's four columns, in the paper's order
-    "iwslt": {"iwslt14_de_en": "DE-EN", "iwslt15_en_vi": "EN-VI", "ted_ja_en": "JA-EN", "ted_ro_en": "RO-EN"},
-    "cldr": {"cldr_de_en": "DE-EN", "cldr_vi_en": "VI-EN", "cldr_ja_en": "JA-EN", "cldr_ro_en": "RO-EN"},
-}
-TITLES = {"iwslt": "IWSLT and TED", "cldr": "embedded pairs"}
-METRICS = {  # columns of the CSV -> values of the record
-    "average": "test/bleu", "best": "test/best_bleu",
-    "average_sacrebleu": "test/sacrebleu", "best_sacrebleu": "test/best_sacrebleu",
-}  # fmt: skip
+TITLES = {"ted": "IWSLT and TED", "cldr": "embedded pairs", "catalogues": "gettext catalogues"}
 
 
-def write_all(tables: bool = True, figures: bool = True) -> list[Path]:
-    """Rebuilds Table 3, its curves and its samples from the records; returns the paths without suffix."""
-    groups: dict[tuple[str, str], Cells] = defaultdict(dict)
-    for (dataset, scale), records in by_budget("transformer").items():
-        family = next((name for name, pairs in FAMILIES.items() if dataset in pairs), None)
-        if family:
-            cells = {(dataset, label): group for (_, label), group in by_cell(records).items()}
-            groups[family, scale].update(cells)
-    written = []
-    for (family, scale), cells in groups.items():
-        name = file_name("table3", family, scale)
-        if tables:
-            _table(results_root() / "tables" / name, family, scale, cells)
-            _samples(results_root() / "tables" / f"{name}_samples", family, scale, cells)
-            written += [results_root() / "tables" / name, results_root() / "tables" / f"{name}_samples"]
-        if figures:
-            _figure(results_root() / "figures" / name, family, scale, cells)
-            written.append(results_root() / "figures" / name)
-    return written
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for (_, scale), group in by_budget(records).items():
+        for record in group:
+            if not tunes(record):
+                groups[_family(record), scale].append(record)
+    for (family, scale), group in groups.items():
+        yield from _of_family(family, scale, group)
+
+
+def _family(record: Record) -> str:
+    """Data sets that one reader reads stand in one table."""
+    return record.config["dataset"]["_target_"].rpartition(".")[2]
+
+
+def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artefact]:
+    pairs = _pairs(records)
+    cells: Cells = {}
+    for dataset in pairs:
+        own = by_cell(record for record in records if record.summary["dataset"] == dataset)
+        cells |= {(dataset, label): group for (_, label), group in own.items()}
+    title, name = TITLES.get(family, family), file_name("table3", family, scale)
+    paper = published() if scale == "paper" else {}
+    header, rows, long = wide(
+        cells, list(pairs), labels_of(cells, roster("table3")), MEASURES, {"scale": scale},
+        _references(paper) if paper else None, name=pairs.__getitem__, unseen=SACREBLEU,
+    )  # fmt: skip
+    long = [{"dataset": row.pop("model"), **row} for row in long]
+    yield table(name, "table3", _caption(title, scale, records), records, header, rows, long)
+    caption = f"The first test sentences of {title}, scale {scale}, lowercase; each optimizer's lowest seed."
+    said, texts = _samples(pairs, scale, cells)
+    yield table(f"{name}_samples", "table3", caption, records, ["sentence", "who", "text"], said, texts)
+    shown = f"{title}, scale {scale}: validation BLEU over epochs; band: range over seeds"
+    yield figure(name, "table3", shown, records, lambda: _figure(shown, pairs, cells))
+
+
+def _pairs(records: list[Record]) -> dict[str, str]:
+    """dataset -> its languages, as a column is headed: the paper's first, in its order."""
+    told = {
+        record.summary["dataset"]: "-".join(record.config["dataset"][side].upper() for side in ("source", "target"))
+        for record in records
+    }
+    papers = list(dict.fromkeys(dataset for dataset, _ in published()))
+    order = {dataset: index for index, dataset in enumerate(papers)}
+    return dict(sorted(told.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
 def published() -> dict[tuple[str, str], float]:
@@ -63,91 +72,70 @@ def published() -> dict[tuple[str, str], float]:
         return {(row["dataset"], row["optimizer"]): float(row["bleu"]) for row in csv.DictReader(file)}
 
 
-def _values(records: list[Record], metric: str) -> list[float]:
-    """Of the finished runs, all in all."""
-    return [record.summary["final"][METRICS[metric]] for record in records if record.status == "done"]
+def _final(key: str) -> Callable[[Record], float | None]:
+    return lambda record: record.summary["final"].get(f"test/{key}")
 
 
-def _table(path: Path, family: str, scale: str, cells: Cells) -> None:
-    labels, paper = labels_of(cells, TABLE3), published() if scale == "paper" else {}
-    header, columns = ["optimizer"], []
-    for dataset, pair in FAMILIES[family].items():
-        for metric in ("average", "best"):
-            header.append(f"{pair} {metric}")
-            summaries = [summarize(_values(cells.get((dataset, label), []), metric)) for label in labels]
-            winner = separate_winner(summaries)
-            column = []
-            for index, label in enumerate(labels):
-                text = cell_text(cells.get((dataset, label)), summaries[index])
-                if index == winner:
-                    text = f"**{text}**"
-                if metric == "average" and (dataset, label) in paper:
-                    text += f" / paper {paper[dataset, label]:.2f}"
-                column.append(text)
-            columns.append(column)
-    rows = [[row_label(label), *(column[index] for column in columns)] for index, label in enumerate(labels)]
-    write_table(path, _caption(family, scale, cells), header, rows, _long(family, scale, labels, cells))
+# of averaged parameters, as the paper's, and of the epoch of best validation BLEU
+MEASURES = [Measure("average", "average", _final("bleu")), Measure("best", "best", _final("best_bleu"))]
+SACREBLEU = [  # in the CSV file alone
+    Measure("", "average_sacrebleu", _final("sacrebleu")), Measure("", "best_sacrebleu", _final("best_sacrebleu")),
+]  # fmt: skip
 
 
-def _caption(family: str, scale: str, cells: Cells) -> str:
-    records = [record for group in cells.values() for record in group]
+def _references(paper: dict[tuple[str, str], float]) -> Callable[[str, str, Measure], Reference | None]:
+    def reference(dataset: str, label: str, measure: Measure) -> Reference | None:
+        value = paper.get((dataset, label))
+        if value is None or measure.key != "average":
+            return None
+        return Reference(f"{value:.2f}", {"paper": value})
+
+    return reference
+
+
+def _caption(title: str, scale: str, records: list[Record]) -> str:
     config = records[0].config
-    signatures = sorted(
-        {str(record.summary.get("sacrebleu_signature")) for record in records if record.status == "done"}
-    )
+    done = [record for record in records if record.status == "done"]
+    signatures = sorted({str(record.summary.get("sacrebleu_signature")) for record in done})
     return (
-        f"Table 3 on {TITLES[family]}: tokenised BLEU on the test set, beam {config['beam']}; average: parameters "
-        f"averaged over the last {config['average_last']} epochs, as the paper; best: epoch of best validation BLEU. "
-        f"Mean ± std (n) and 95 % interval over seeds. Scale: {scale} ({config['epochs']} epochs, "
-        f"{config['max_tokens']} tokens a batch, {config['warmup']} warm-up updates, {config['layers']} + "
-        f"{config['layers']} layers, width {config['width']}). Bold: interval apart from all others. "
-        f"sacreBLEU is in the CSV file ({', '.join(signatures) or 'no finished run'}). {provenance(records)}"
+        f"Table 3 on {title}: tokenised BLEU on the test set, beam {config['beam']}; average: parameters averaged over "
+        f"the last {config['average_last']} epochs, as the paper; best: epoch of best validation BLEU. Mean ± std (n) "
+        f"and 95 % interval over seeds. Scale: {scale} ({config['epochs']} epochs, {config['max_tokens']} tokens a "
+        f"batch, {config['warmup']} warm-up updates, {config['layers']} + {config['layers']} layers, width "
+        f"{config['width']}).{settings_told(records)} Bold: interval apart from all others. sacreBLEU is in the CSV "
+        f"file ({', '.join(signatures) or 'no finished run'}). {provenance(records)}"
     )
 
 
-def _long(family: str, scale: str, labels: list[str], cells: Cells) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for dataset, pair in FAMILIES[family].items():
-        for label in labels:
-            records = cells.get((dataset, label), [])
-            row: dict[str, object] = {"dataset": dataset, "pair": pair, "scale": scale, "optimizer": label}
-            row |= counts(records)
-            for metric in METRICS:
-                row |= summary_fields(metric, summarize(_values(records, metric)))
-            row["paper"] = published().get((dataset, label), "") if scale == "paper" else ""
-            rows.append(row)
-    return rows
-
-
-def _samples(path: Path, family: str, scale: str, cells: Cells) -> None:
+def _samples(pairs: dict[str, str], scale: str, cells: Cells) -> tuple[list[list[str]], list[dict[str, object]]]:
     """What each optimizer's first seed made of the first test sentences."""
-    rows, long = [], []
-    for dataset, pair in FAMILIES[family].items():
+    rows: list[list[str]] = []
+    long: list[dict[str, object]] = []
+    for dataset, pair in pairs.items():
         firsts = {
             label: next((record for record in cells.get((dataset, label), []) if record.status == "done"), None)
-            for label in labels_of(cells, TABLE3)
+            for label in labels_of(cells)
         }
         samples = {row_label(label): record.summary["samples"] for label, record in firsts.items() if record}
         for number, sentence in enumerate(next(iter(samples.values()), [])):
             said = {"source": sentence["source"], "reference": sentence["reference"]}
             said.update({name: found[number]["translation"] for name, found in samples.items()})
             for who, text in said.items():
-                rows.append([f"{pair} {number + 1}" if who == "source" else "", who, text.replace("|", r"\|")])
+                rows.append([f"{pair} {number + 1}" if who == "source" else "", who, text])
                 long.append({"dataset": dataset, "scale": scale, "sentence": number + 1, "who": who, "text": text})
-    caption = f"The first test sentences of {TITLES[family]}, scale {scale}, lowercase; each optimizer's lowest seed."
-    write_table(path, caption, ["sentence", "who", "text"], rows, long)
+    return rows, long
 
 
-def _figure(path: Path, family: str, scale: str, cells: Cells) -> None:
-    datasets = [dataset for dataset in FAMILIES[family] if any(cell[0] == dataset for cell in cells)]
-    with subplots(path, 1, len(datasets), figsize=(max(4.2, 3.3 * len(datasets)), 2.9)) as (figure, axes):
-        for axis, dataset in zip(axes[0], datasets, strict=True):
-            for label in labels_of(cells, TABLE3):
-                records = [record for record in cells.get((dataset, label), []) if record.status in FINISHED]
-                curves = [record.curve("valid", "bleu") for record in records]
-                draw_runs(axis, curves, look(label.split(" ")[0]), row_label(label))
-            axis.set(title=FAMILIES[family][dataset], xlabel="epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
-        axes[0][0].set_ylabel("validation BLEU")
-        legend_below(figure, axes)
-        figure.suptitle(f"{TITLES[family]}, scale {scale}; band: range over seeds", fontsize=9)
+def _figure(title: str, pairs: dict[str, str], cells: Cells) -> Any:
+    canvas, axes = subplots(1, len(pairs), figsize=(max(4.2, 3.3 * len(pairs)), 2.9))
+    for axis, (dataset, pair) in zip(axes[0], pairs.items(), strict=True):
+        for label in labels_of({cell: group for cell, group in cells.items() if cell[0] == dataset}):
+            records = [record for record in cells[dataset, label] if record.status in FINISHED]
+            curves = [record.curve("valid", "bleu") for record in records]
+            draw_runs(axis, curves, look(label.split(" ")[0]), row_label(label))
+        axis.set(title=pair, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0][0].set_ylabel("validation BLEU")
+    legend_below(canvas, axes)
+    canvas.suptitle(title, fontsize=9)
+    return canvas

@@ -6,9 +6,9 @@ import hydra
 import pytest
 import torch
 
+from acprop.runs.conf import roster
 from acprop.runs.errors import UsageError
 from acprop.runs.launch import CONF, build, explain
-from experiments.images.report import FIG6
 from tests.conftest import ROOT
 
 
@@ -19,7 +19,8 @@ def options(group):
 MODELS = [
     name for name in options("model") if "experiments.images.models." in (CONF / "model" / f"{name}.yaml").read_text()
 ]
-CELLS = sorted(path.relative_to(CONF / "tuned" / "cifar") for path in (CONF / "tuned" / "cifar").rglob("*.yaml"))
+TUNED = CONF / "cifar" / "tuned" / "cifar10"
+CELLS = sorted(path.relative_to(TUNED) for path in TUNED.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", options("optimizer"))
@@ -42,11 +43,11 @@ def test_every_optimizer_trains(name, configure):
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: str(cell.with_suffix("")))
 def test_every_published_cell_reaches_the_optimizer(cell, configure):
-    text = (CONF / "tuned" / "cifar" / cell).read_text()
-    assert "# Source: " in text
+    text = (TUNED / cell).read_text()
     cfg = configure("cifar", f"model={cell.parent}", f"optimizer={cell.stem}", "scale=paper")
     import yaml
 
+    assert yaml.safe_load(text)["tuned"]["source"]
     published = yaml.safe_load(text)["optimizer"]
     optimizer = hydra.utils.instantiate(cfg.optimizer)([torch.zeros(1, requires_grad=True)])
     for key, value in published.items():
@@ -57,7 +58,7 @@ def test_every_published_cell_reaches_the_optimizer(cell, configure):
 
 @pytest.mark.parametrize("model", ["vgg11", "resnet34", "densenet121"])
 def test_fig6_is_complete(model):
-    assert {path.stem for path in (CONF / "tuned" / "cifar" / model).glob("*.yaml")} >= set(FIG6)
+    assert {path.stem for path in (TUNED / model).glob("*.yaml")} >= set(roster("fig6"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_every_schedule(name, configure):
         ("dataset=mnist", ["dataset=mnist", "fashion_mnist", "digits"]),
         ("epoch=3", ["epoch: there is no such setting", "did you mean epochs?"]),
         ("optimizer.beta=3", ["optimizer.beta: there is no such setting", "betas"]),
-        ("optimizer=rmsprop", ["no published cell tuned/cifar/resnet34/rmsprop", "vgg11/acprop", "tuned=none"]),
+        ("optimizer=rmsprop", ["no settings under cifar10 for model=resnet34", "vgg11/acprop", "tuned=none"]),
     ],
 )
 def test_a_wrong_word_is_one_line_that_lists_what_exists(override, words, configure):
@@ -130,9 +131,3 @@ def test_help_shows_the_groups_without_loading_torch(command):
         assert words.replace("acprop", "") in done.stdout, done.stdout
     assert "epochs:" in done.stdout
     assert " torch\n" not in done.stderr
-
-
-def test_conf_names_no_unknown_task():
-    assert {Path(p).name for p in (CONF / "tuned").iterdir() if p.is_dir()} <= {
-        p.name for p in (ROOT / "experiments").iterdir()
-    }

@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 from acprop.report import results_root
+from acprop.report.settings import tunes
 from acprop.runs import load_records
 from acprop.runs.launch import CONF
 from experiments.images.data import digits
 
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
-ONE_SEED = "sweep.report='figure=fig5cd seed=0'"
+ONE_SEED = "sweep.report='seed=0'"
 TINY = ("dataset=digits", "scale=smoke", "train_size=120", "tracking=none")
 
 
@@ -20,13 +21,13 @@ def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command
     spec = (
         "sweep.cells='model=vgg11'",
         "sweep.grids=['optimizer=sgd optimizer.lr=1e-9,1e-8','optimizer=adam optimizer.lr=1e9,1e-3']",
-        "sweep.report='figure=fig6 seed=0,1'", "sweep.tuning='figure=tuning held_out=0.25 seed=100'",
+        "sweep.report='seed=0,1'", "sweep.tuning='held_out=0.25 seed=100'",
     )  # fmt: skip
     done = command("-m", "experiments.cifar", "-m", "+sweep=fashion_mnist", *spec, *TINY, "batch_size=8")
     assert done.returncode == 0, done.stderr
     records = list(load_records("cifar"))
-    tuning = [r for r in records if r.config["figure"] == "tuning"]
-    final = [r for r in records if r.config["figure"] == "fig6"]
+    tuning = [r for r in records if tunes(r)]
+    final = [r for r in records if not tunes(r)]
     assert len(tuning) == 4
     assert {(r.summary["train_size"], r.summary["test_size"]) for r in tuning} == {(90, 30)}
     assert {r.summary["seed"] for r in tuning} == {100}
@@ -64,12 +65,11 @@ def test_a_figure_of_many_settings_reports_each(command):
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_protocol_composes(name, configure):
     text = yaml.safe_load((CONF / "sweep" / f"{name}.yaml").read_text())["sweep"]
-    assert set(text) == {"cells", "grids", "tuning", "report"}
+    assert set(text) == {"task", "cells", "grids", "tuning", "report"}
     for grid in text["grids"]:
         first = [part.split(",")[0] for part in f"{text['cells']} {grid} {text['report']}".split()]
-        cfg = configure("cifar", *first)
-        assert cfg.figure in ("fig6", "fig7", "fig5cd")
-        assert not cfg.held_out, "what is reported is the test set"
+        cfg = configure(text["task"], *first)
+        assert not cfg.get("held_out"), "what is reported is the test set"
 
 
 def test_every_optimizer_of_the_study_gets_as_many_settings():

@@ -6,13 +6,20 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from acprop.runs.conf import roster
 from acprop.runs.identity import config_hash, scale_label
 from acprop.runs.launch import CONF
-from experiments.gan.report import TABLE4
 from tests.gan.test_models import MODELS
 
-CELLS = sorted(path.relative_to(CONF / "tuned" / "gan") for path in (CONF / "tuned" / "gan").rglob("*.yaml"))
+TUNED = CONF / "gan" / "tuned" / "cifar10"
+TUNED = CONF / "gan" / "tuned" / "cifar10"
+CELLS = sorted(path.relative_to(TUNED) for path in TUNED.rglob("*.yaml"))
 BUDGETS = {"dcgan": (2, 200_000, 64), "rlgan": (1, 100_000, 32), "sngan": (5, 100_000, 64), "sagan": (5, 100_000, 64)}
+# mirrored, judged against, generator's mode, pictures, loss: StudioGAN's, and the relativistic GAN's own code
+PROTOCOLS = {
+    "dcgan": (True, "test", "eval", 10_000, "vanilla_studiogan"), "rlgan": (False, "train", "train", 50_000, "rsgan"),
+    "sngan": (True, "test", "eval", 10_000, "hinge"), "sagan": (True, "test", "eval", 10_000, "hinge"),
+}  # fmt: skip
 
 
 def plain(cfg):
@@ -20,14 +27,14 @@ def plain(cfg):
 
 
 def test_table4_is_complete():
-    assert {(cell.parent.name, cell.stem) for cell in CELLS} == {(m, o) for m in BUDGETS for o in TABLE4}
+    assert {(cell.parent.name, cell.stem) for cell in CELLS} == {(m, o) for m in BUDGETS for o in roster("table4")}
     assert set(MODELS) == set(BUDGETS)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: str(cell.with_suffix("")))
 def test_every_cell_reaches_the_optimizer_at_the_papers_scale(cell, configure):
-    text = (CONF / "tuned" / "gan" / cell).read_text()
-    assert "# Source: " in text
+    text = (TUNED / cell).read_text()
+    assert yaml.safe_load(text)["tuned"]["source"]
     cfg = configure("gan", "dataset=cifar10", f"model={cell.parent}", f"optimizer={cell.stem}", "scale=paper")
     optimizer = hydra.utils.instantiate(cfg.optimizer)([torch.zeros(1, requires_grad=True)])
     group = optimizer.param_groups[0]
@@ -35,7 +42,8 @@ def test_every_cell_reaches_the_optimizer_at_the_papers_scale(cell, configure):
     assert group["eps"] == yaml.safe_load(text)["optimizer"]["eps"]
     assert (cfg.model.d_steps, cfg.steps, cfg.batch_size) == BUDGETS[cell.parent.name]
     assert (cfg.model.z_dim, cfg.width, cfg.ema, cfg.precision) == (128, 1.0, None, "fp32")
-    assert (cfg.fid_network, cfg.fid_dims, cfg.fid_count, cfg.fid_every) == ("inception", 2048, 10_000, 2000)
+    assert (cfg.fid_network, cfg.fid_dims, cfg.fid_every) == ("inception", 2048, 2000)
+    assert (cfg.mirror, cfg.fid_reference, cfg.fid_mode, cfg.fid_count, cfg.model.loss) == PROTOCOLS[cell.parent.name]
     assert scale_label(plain(cfg)) == "paper"
 
 
@@ -46,7 +54,7 @@ def test_a_smaller_scale_changes_the_budget_alone(model, scale, configure):
     whole = configure("gan", f"model={model}", "scale=paper")
     differ = {key for key in whole if key not in ("hydra", "scale") and small[key] != whole[key]}
     assert differ <= {
-        "steps", "batch_size", "width", "lr", "fid_every", "fid_count", "threads", "model", "optimizer",
+        "steps", "batch_size", "width", "lr", "fid_every", "fid_count", "threads", "model", "optimizer", "tuned",
     }  # fmt: skip
     assert {k for k in whole.model if small.model[k] != whole.model[k]} == {"width"}
     assert {k for k in whole.optimizer if small.optimizer[k] != whole.optimizer[k]} <= {"lr"}

@@ -1,6 +1,7 @@
 """FID: the distance against pytorch-fid's, the networks against their own packages, and what is refused."""
 
 import hashlib
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -63,7 +64,14 @@ def test_statistics_are_those_of_numpy_whatever_the_batch():
         judge = FID(pixels(6), digits_like(images), 50, batch)
         assert judge.distance(judge.see(other)) == pytest.approx(expected, rel=1e-9)
         assert judge.distance(judge.see(images)) == pytest.approx(0, abs=1e-6)
-    assert judge.facts == {"network": "pixels", "dims": 6, "n_real": 40, "n_fake": 50, "batch_size": 100}
+    assert judge.facts == {
+        "network": "pixels", "dims": 6, "reference": "test", "n_real": 40, "n_fake": 50, "batch_size": 100
+    }  # fmt: skip
+    both = replace(digits_like(images), train_images=other[:45])
+    judge = FID(pixels(6), both, 40, 100, "train")
+    expected = calculate_frechet_distance(a.mean(0), np.cov(a.T), b[:45].mean(0), np.cov(b[:45].T))
+    assert judge.distance(judge.see(images)) == pytest.approx(expected, rel=1e-9)
+    assert (judge.facts["reference"], judge.facts["n_real"]) == ("train", 45)
 
 
 def test_kid_precision_and_recall_are_those_of_their_papers():

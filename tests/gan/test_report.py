@@ -6,6 +6,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from acprop.report.build import refresh
 from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
 from acprop.runs import Run
@@ -69,7 +70,7 @@ def test_best_and_last_beside_the_papers_numbers(configure):
 )
 def test_only_published_files_stand_beside_the_paper(overrides, published, name, configure):
     leave(configure, *overrides, published=published)
-    gan.write_all(figures=False)
+    refresh("gan")
     text = (results_root() / "tables" / f"{name}.md").read_text()
     assert "/ paper" not in text
     assert "60.00 (1)" in text
@@ -82,7 +83,7 @@ def test_only_published_files_stand_beside_the_paper(overrides, published, name,
 def test_the_two_metrics_never_share_a_table(configure):
     leave(configure, "dataset=cifar10", "scale=paper", scores=(40.0,))
     leave(configure, "dataset=cifar10", "scale=paper", "fid_network=classifier", scores=(7.0,))
-    gan.write_all(figures=False)
+    refresh("gan")
     assert rows("table4_cifar10")["dcgan", "acprop"]["best_mean"] == "40.0"
     assert rows("table4_feature_fid_cifar10")["dcgan", "acprop"]["best_mean"] == "7.0"
 
@@ -91,7 +92,7 @@ def test_kid_precision_and_recall_have_a_table_of_their_own(configure):
     for seed in (0, 1):
         leave(configure, "dataset=cifar10", "model=sngan", "scale=paper", f"seed={seed}", scores=(9.0, 20.0 + 4 * seed))
     leave(configure, "dataset=cifar10", "model=dcgan", "scale=paper", "optimizer=adam", status="diverged")
-    gan.write_all(figures=False)
+    refresh("gan")
     text = (results_root() / "tables" / "table4_cifar10_kid.md").read_text()
     assert text.startswith("CIFAR-10, the last pictures: KID, lower is better, precision and recall (10000 generated")
     assert "| SNGAN | ACProp | 2.20 ± 0.28 (2) [-0.34, 4.74] | 0.75 ± 0.00 (2) [0.75, 0.75] | 0.50" in text
@@ -108,7 +109,7 @@ def test_kid_precision_and_recall_have_a_table_of_their_own(configure):
 
 def test_another_learning_rate_is_said(configure):
     leave(configure, "lr=0.005")
-    gan.write_all(figures=False)
+    refresh("gan")
     path = results_root() / "tables" / "table4_feature_fid_digits_laptop-lr=0.005.md"
     assert "lr 0.005; the paper's lr is 0.0002" in path.read_text().splitlines()[0]
 
@@ -120,20 +121,20 @@ def test_figures_and_pages_are_drawn_and_the_same_each_time(configure):
     leave(configure, "model=dcgan", "optimizer=adam")
     stem = "table4_feature_fid_digits_laptop"
     names = {stem, f"{stem}_samples_acprop", f"{stem}_samples_adam"}
-    assert {path.name for path in gan.write_all(tables=False)} == names
+    assert set(refresh("gan")) == names
     folder = results_root() / "figures"
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(first) == {f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")}
     assert all(imread(folder / f"{name}.png")[..., :3].std() > 0.05 for name in names)
     page = imread(folder / f"{stem}_samples_acprop.png")[..., 0]
     assert (abs(page - 100 / 255) < 0.01).mean() > 0.02, "the last picture of the run, as it was saved"
-    gan.write_all(tables=False)
+    refresh("gan")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
 
 
 def test_published_numbers_are_whole():
     with (PUBLISHED / "table4_gan.csv").open() as file:
         table = {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
-    assert set(table) == {(m, o) for m in ("dcgan", "rlgan", "sngan", "sagan") for o in gan.TABLE4}
+    assert set(table) == {(m, o) for m in ("dcgan", "rlgan", "sngan", "sagan") for o in roster("table4")}
     assert all(row["source"] for row in table.values())
     assert table["dcgan", "acprop"]["fid"] == "43.43"

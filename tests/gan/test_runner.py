@@ -144,7 +144,7 @@ def settings_of(configure, *overrides):
     from acprop.runs.launch import build
 
     cfg = configure("gan", *overrides)
-    d = pixels_in_unit_range(build("dataset", cfg.dataset)).to(CPU)
+    d = pixels_in_unit_range(build("dataset", cfg.dataset), cfg.mirror).to(CPU)
     gan = build("model", cfg.model, num_classes=10, in_channels=1)
     g_optimizer = build("optimizer", cfg.optimizer, gan.generator.parameters())
     d_optimizer = build("optimizer", cfg.optimizer, gan.discriminator.parameters())
@@ -186,10 +186,18 @@ def test_looking_does_not_change_the_run(configure):
     assert gan.generator.training
     assert torch.equal(z, fixed_noise(gan, 30, 3, CPU)[0])
     assert not torch.equal(z, fixed_noise(gan, 30, 4, CPU)[0])
+    trained = generate(gan.generator, z, y, 30, "train")
+    assert not torch.equal(trained, one), "batch norm by the batch's own statistics"
+    after = gan.generator.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before), "which leave the running ones alone"
+    gan.generator.train()
+    with torch.no_grad():
+        expected = gan.generator(z, y).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    assert torch.equal(trained, expected)
 
 
 def test_real_images_arrive_in_unit_range_uncropped_and_go_on_anywhere():
-    d = pixels_in_unit_range(data.digits()).to(CPU)
+    d = pixels_in_unit_range(data.digits(), mirror=True).to(CPU)
     batches = d.endless_batches(seed=1, batch_size=500)
     first = [next(batches) for _ in range(5)]  # two of 500 an epoch
     assert all(len(y) == 500 for _, y in first)
@@ -209,11 +217,14 @@ def test_real_images_arrive_in_unit_range_uncropped_and_go_on_anywhere():
         next(d.endless_batches(seed=1, batch_size=1438))
 
 
-def test_photographs_are_mirrored_half_of_the_time():
+def test_photographs_are_mirrored_half_of_the_time_or_never():
     images = torch.randint(0, 256, (400, 3, 32, 32), dtype=torch.uint8)
     labels = torch.arange(400)
-    d = data.ImageData(images, labels, images, labels, (0.5,) * 3, (0.25,) * 3, 400, flip=True)
-    d = pixels_in_unit_range(d).to(CPU)
+    photographs = data.ImageData(images, labels, images, labels, (0.5,) * 3, (0.25,) * 3, 400, flip=True)
+    d = pixels_in_unit_range(photographs, mirror=False).to(CPU)
+    x, y = next(d.endless_batches(0, 400))
+    assert torch.equal(x, d.normalize(images)[y])
+    d = pixels_in_unit_range(photographs, mirror=True).to(CPU)
     x, y = next(d.endless_batches(0, 400))
     plain, mirrored = d.normalize(images)[y], d.normalize(images.flip(3))[y]
     is_plain = (x == plain).all((1, 2, 3))
@@ -252,6 +263,9 @@ def test_collapse_and_divergence_are_recorded(configure):
         ("fid_every=0", "fid_every=0"),
         ("ema=1.5", "ema=1.5"),
         ("precision=fp8", "precision='fp8'"),
+        ("mirror=often", "mirror='often'"),
+        ("fid_reference=all", "fid_reference='all' is not possible: choose one of test, train"),
+        ("fid_mode=judge", "fid_mode='judge' is not possible: choose one of eval, train"),
         ("fid_network=vgg", "fid_network='vgg'"),
         ("fid_network=inception", "is not there; fetch it from"),
     ],

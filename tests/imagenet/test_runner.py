@@ -8,7 +8,7 @@ from acprop.runs.launch import CONF, build
 from experiments.images.train import train
 from tests.imagenet.test_image_files import broken, jpegs  # noqa: F401
 
-CELLS = sorted(path.stem for path in (CONF / "tuned" / "imagenet" / "resnet18").glob("*.yaml"))
+CELLS = sorted(path.stem for path in (CONF / "imagenet" / "tuned" / "imagenet" / "resnet18").glob("*.yaml"))
 SMALL = ("dataset=image_folder", "scale=smoke", "image_size=32", "resize=36", "tracking=none", "workers=0")
 
 

@@ -27,7 +27,7 @@ class Case:
         arguments = self.arguments()
         if "decoupled_weight_decay" in arguments:
             arguments["decoupled"] = arguments.pop("decoupled_weight_decay")
-        if self.cls is not ACProp:
+        if self.cls is AdaShift:
             arguments.pop("variant", None)  # a transcription each
         return self.transcription(start, grads, **arguments)
 
@@ -41,13 +41,18 @@ DECAYS = {
 
 def _cases() -> dict[str, Case]:
     cases = {}
-    for variant in ("script", "paper", "momentum", "rectified"):
+    for variant in ("script", "paper", "momentum", "rectified", "rectified_momentum"):
         options = {"variant": variant}
         cases[f"acprop-{variant}"] = Case(ACProp, oracle.acprop, options)
         cases[f"acprop-{variant}-betas"] = Case(ACProp, oracle.acprop, options, betas=(0.5, 0.9), eps=1e-4)
         cases[f"acprop-{variant}-skip"] = Case(ACProp, oracle.acprop, {**options, "skip_first_step": True})
         cases[f"acprop-{variant}-clip"] = Case(ACProp, oracle.acprop, {**options, "clip_update": 0.5})
         cases[f"acprop-{variant}-maximize"] = Case(ACProp, oracle.acprop, {**options, "maximize": True})
+    for variant in ("script", "paper", "momentum"):
+        cases[f"acprop-{variant}-amsgrad"] = Case(ACProp, oracle.acprop, {"variant": variant, "amsgrad": True})
+    for variant in ("rectified", "rectified_momentum"):
+        options = {"variant": variant, "degenerated_to_sgd": False}
+        cases[f"acprop-{variant}-still"] = Case(ACProp, oracle.acprop, options)
     peers = [
         ("adabelief", AdaBelief, oracle.adabelief, {}),
         ("adashift", AdaShift, oracle.adashift, {}),
@@ -58,7 +63,9 @@ def _cases() -> dict[str, Case]:
         ("adopt", ADOPT, oracle.adopt, {}),
         ("adopt-unclipped", ADOPT, oracle.adopt, {"clip_power": None}),
         ("avagrad", AvaGrad, oracle.avagrad, {}),
+        ("avagrad-paper", AvaGrad, oracle.avagrad, {"variant": "paper"}),
         ("laprop", LaProp, oracle.laprop, {}),
+        ("laprop-paper", LaProp, oracle.laprop, {"variant": "paper"}),
     ]
     for name, cls, transcription, options in peers:
         cases[name] = Case(cls, transcription, options)
@@ -76,7 +83,7 @@ PATHS = {
 
 
 def paths(case: Case) -> list[str]:
-    return [path for path in PATHS if path != "fused" or case.cls is ACProp]
+    return [path for path in PATHS if path != "fused" or (case.cls is ACProp and not case.options.get("amsgrad"))]
 
 
 CASES_AND_PATHS = [

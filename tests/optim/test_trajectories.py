@@ -1,25 +1,13 @@
-"""ACProp against float64 values that the authors' published class produced (tests/reference/, `note` says how)."""
-
-import json
-from pathlib import Path
+"""ACProp against float64 values that the authors' published class produced (results/paper/, `note` says how)."""
 
 import pytest
 import torch
 
 from acprop import ACProp
+from experiments.theory.authors import arguments, trajectories
 from tests.optim.cases import PATHS
 
-CASES = json.loads((Path(__file__).parents[1] / "reference" / "authors_trajectories.json").read_text())["cases"]
-
-
-def arguments(given):
-    """The authors' flags as this package's arguments."""
-    variant = "momentum" if given.get("momentum_update") else "rectified" if given["rectify"] else "script"
-    decoupled = "fixed" if given.get("fixed_decay") else given["weight_decouple"]
-    return {
-        "lr": given["lr"], "betas": given["betas"], "eps": given["eps"], "variant": variant,
-        "weight_decay": given.get("weight_decay", 0), "decoupled_weight_decay": decoupled,
-    }  # fmt: skip
+CASES = trajectories()
 
 
 @pytest.mark.parametrize("path", PATHS)

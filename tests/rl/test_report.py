@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from acprop.report.build import refresh
 from acprop.report import results_root
 from acprop.report.__main__ import main
 from acprop.report.stats import probability_of_improvement
@@ -60,10 +61,10 @@ def test_fig9_has_every_optimizer_and_keeps_studies_apart(configure):
         leave(configure, f"seed={seed}", returns=(0.0, 0.2 + 0.1 * seed), exact=0.3)
         leave(configure, "optimizer=adam", f"seed={seed}", returns=(0.0, 0.8 + 0.01 * seed), exact=0.8)
     leave(configure, "optimizer=sgd", fail=True)
-    leave(configure, "figure=eps", "optimizer.eps=1e-4", returns=(0.0, 0.123))
+    leave(configure, "optimizer.eps=1e-4", returns=(0.0, 0.123))
     assert main([]) == 0
     table = {row["optimizer"]: row for row in rows("fig9_four_rooms")}
-    assert set(table) == set(rl.FIG9)
+    assert set(table) == set(roster("fig9"))
     assert float(table["acprop"]["last_return_mean"]) == pytest.approx(0.4)
     assert float(table["acprop"]["mean_return_mean"]) == pytest.approx(0.2)
     assert table["acprop"]["steps_to_90"] == "inf inf inf inf inf"
@@ -86,7 +87,7 @@ def test_other_agents_and_environments_get_files_of_their_own(configure):
         for step in (0, 10):
             run.step = step
             run.log("eval", **{"return": 9.0, "length": 9})
-    rl.write_all()
+    refresh("rl")
     assert [row["optimizer"] for row in rows("fig9-ppo_cartpole_laptop") if row["n"] == "1"] == ["acprop"]
 
 
@@ -94,14 +95,14 @@ def sweep(configure, name, values, seeds=(100, 101)):
     """values: lr -> mean return of each seed."""
     for lr, worth in values.items():
         for seed, value in zip(seeds, worth, strict=True):
-            settings = ("figure=sweep", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
+            settings = ("tuned=none", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
             leave(configure, *settings, returns=(value, value))
 
 
 def test_the_rule_is_the_largest_mean_over_seeds(configure, monkeypatch, tmp_path):
     sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.0), 1e-2: (0.3, 0.7)})
     sweep(configure, "sgd", {0.1: (0.5, 0.5), 0.3: (0.6, 0.1), 1.0: (0.0, 0.0)})
-    rl.write_all(figures=False)
+    refresh("rl")
     table = rows("rl_sweep_four_rooms_laptop")
     assert len(table) == 6
     assert {row["optimizer"]: row["lr"] for row in table if row["chosen"]} == {"acprop": "0.01", "sgd": "0.1"}
@@ -119,7 +120,7 @@ def test_written_numbers_are_read_back_as_numbers(value):
 
 def test_a_setting_that_diverged_is_not_chosen(configure):
     sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.9)})
-    leave(configure, "figure=sweep", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
+    leave(configure, "tuned=none", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
     best = next(iter(rl_sweep.scores(list(load_records("rl")))["acprop"]))
     assert dict(best) == {"lr": 1e-4}
 

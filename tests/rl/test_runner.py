@@ -161,7 +161,7 @@ def test_on_the_command_line_a_mistake_is_one_line_and_exit_code_2(command):
     done = command("-m", "experiments.rl", "model=ppo")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr
-    assert "no published cell tuned/rl/ppo/acprop" in done.stderr
+    assert "no settings under four_rooms for model=ppo" in done.stderr
     assert "tuned=none" in done.stderr
 
 

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from acprop.report.build import refresh
 from acprop.report import PUBLISHED, results_root
 from acprop.runs import UsageError, load_records
 from experiments.theory import report as theory
@@ -28,7 +29,7 @@ def counts(name="theory_maps"):
 def differing(configure, problem, criterion, panels, beta1):
     run(configure("theory", f"problem={problem}", f"criterion={criterion}", f"problem.panels={panels}",
                   f"study.beta1={beta1}", "tracking=none"))  # fmt: skip
-    theory.write_all(figures=False)
+    refresh("theory")
     return {key[2:]: int(row["differ_from_published"]) for key, row in counts("theory_maps_beta1").items()}
 
 
@@ -99,7 +100,7 @@ def test_the_grid_is_its_cells():
 
 def test_a_record_becomes_table_and_figures(configure):
     run(configure("theory", "criterion=limit", "tracking=none"))
-    written = theory.write_all()
+    written = refresh("theory")
     assert {path.name for path in written} == {"fig1_limit", "fig1_limit_beta1", "theory_maps", "theory_maps_beta1"}
     for name in ("fig1_limit", "fig1_limit_beta1"):
         for suffix in (".png", ".pdf"):
@@ -115,7 +116,7 @@ def test_a_record_becomes_table_and_figures(configure):
     row = record.config["problem"]["panels"].index("acprop")
     arrays["converges"][row, record.config["study"]["beta1"].index(0.9), 5, 5] ^= True
     np.savez_compressed(record.path / "arrays.npz", **arrays)
-    theory.write_all(figures=False)
+    refresh("theory")
     after = counts()
     assert [key for key in before if before[key] != after[key]] == [("eq1", "limit", "acprop", 0.9)]
     assert after["eq1", "limit", "acprop", 0.9]["differ_from_published"] == "1"
@@ -125,7 +126,7 @@ def test_other_settings_stand_beside_and_not_in_place(configure):
     for more in ([], ["study.beta1=[0.9]"]):
         run(configure("theory", "criterion=limit", "tracking=none", *more))
     run(configure("theory", "criterion=limit", "tracking=none", "scale=smoke", "study.beta1=[0.9]"))
-    names = {path.name for path in theory.write_all(figures=False)}
+    names = set(refresh("theory"))
     assert {name.split("-hash=")[0] for name in names} == {
         "theory_maps", "theory_maps_beta1", "theory_maps_smoke", "theory_maps_beta1_smoke",
     }  # fmt: skip
@@ -134,7 +135,7 @@ def test_other_settings_stand_beside_and_not_in_place(configure):
 
 def test_other_axes_are_not_compared(configure):
     run(configure("theory", "criterion=limit", "problem.periods=[3,5]", "tracking=none", "study.beta1=[0.9]"))
-    theory.write_all(figures=False)
+    refresh("theory")
     assert {row["differ_from_published"] for row in counts().values()} == {""}
 
 

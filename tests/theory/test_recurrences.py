@@ -6,7 +6,7 @@ import torch
 
 from acprop import ADOPT, ACProp, AdaBelief, AdaShift, AvaGrad
 from experiments.theory.problems import PERIODIC
-from experiments.theory.recurrences import RULES, start
+from experiments.theory.recurrences import MUTANTS, RULES, start
 
 STEPS = 150
 # (P, beta1, beta2): the corners of the maps and cells within
@@ -30,7 +30,7 @@ CLASSES = {
     "adashift_10": betas(AdaShift, keep_num=10, reduce=None),
     "adopt": betas(ADOPT),
     "adopt_unclipped": betas(ADOPT, clip_power=None),
-    "avagrad": betas(AvaGrad),
+    "avagrad": betas(AvaGrad, variant="paper"),
 }
 
 
@@ -73,3 +73,18 @@ def test_coordinates_are_independent(name):
     whole, alone = start(name, b1, b2), start(name, b1[1, 2], b2[1, 2])
     for g in grads:
         assert whole.send(g)[1, 2] == pytest.approx(alone.send(g[1, 2]), rel=1e-12)
+
+
+@pytest.mark.parametrize("problem", PERIODIC)
+def test_a_mutant_is_acprop_but_for_one_thing(problem):
+    """With nothing wrong it is ACProp to the bit, with two wrongs it is AdaBelief, and each wrong shows."""
+
+    def steps(name, **options):
+        rule, P = start(name, 0.9, 0.8, **options), 9
+        return np.array([rule.send(PERIODIC[problem].gradient(t, P)) for t in range(1, 60)])
+
+    right = steps("acprop")
+    assert (steps("mutant_eps_outside", eps_in_state=True) == right).all()
+    np.testing.assert_allclose(steps("mutant_momentum", synchronous=True), steps("adabelief"), rtol=1e-12)
+    for name in MUTANTS:
+        assert np.abs(steps(name) - right).max() > 1e-9, name

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from acprop.report.build import refresh
 from acprop.report import results_root
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
@@ -16,7 +17,7 @@ from experiments.theory.problems import STOCHASTIC, rosenbrock, rosenbrock_gradi
 from experiments.theory.rate import fit, mean_squared_norms
 from experiments.theory.recurrences import start
 
-STUDIES = sorted(path.stem for path in (CONF / "study").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (CONF / "theory" / "study").glob("*.yaml"))
 
 
 def slopes(value, x, h=1e-6):
@@ -96,7 +97,7 @@ def test_every_study_from_config_to_report(study, configure):
     (record,) = load_records("theory")
     assert record.status == "done"
     assert (record.path / "metrics.jsonl").read_text().count("\n") > 2
-    written = theory.write_all()
+    written = refresh("theory")
     assert written
     for path in written:
         assert path.name.endswith("_smoke")

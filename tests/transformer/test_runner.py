@@ -170,5 +170,5 @@ def test_make_starts_the_runner(target, cells):
     (optimizers,) = re.findall(r"optimizer=(\S+)", options)
     assert len(optimizers.split(",")) == cells
     if cells == 5:
-        assert optimizers == ",".join(translation.TABLE3)
+        assert optimizers == ",".join(roster("table3"))
     assert os.environ["ACPROP_RUNS"], "no test starts a real one"

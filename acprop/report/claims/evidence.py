@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from acprop.report.records import by_budget
-from acprop.report.style import DATASETS
-from acprop.runs.identity import flatten, identity, runs_root
-from acprop.runs.launch import CONF
+from acprop.report.settings import agrees, in_grid, is_tuned, tunes
+from acprop.report.style import dataset_name
+from acprop.runs.conf import CONF
+from acprop.runs.identity import flatten, identity
 from acprop.runs.record import FINISHED, Record
 
 # What runs in place of a data set, the closest first. Its numbers are never compared with the paper's.
@@ -26,8 +27,8 @@ STAND_INS = {
     "mnist": ("mnist", "fashion_mnist", "digits"),
 }
 
-# The `figure` of the configs that a part of the paper is made from, where it is not called as the part is.
-FIGURES = {"fig5": "fig5cd", "table5": "fig6"}
+# The sweep of conf/sweep that a part of the paper is made from; the others are made from single cells.
+SWEEPS = {"fig5": "fig5cd", "fig7": "fig7"}
 
 Groups = dict[tuple[str, str], list[Record]]  # (data set, scale) -> records
 
@@ -41,7 +42,7 @@ class Study(NamedTuple):
 
     @property
     def where(self) -> str:
-        return f"{DATASETS.get(self.dataset, self.dataset)}, {self.scale}"
+        return f"{dataset_name(self.dataset)}, {self.scale}"
 
     @property
     def records(self) -> list[Record]:
@@ -49,20 +50,20 @@ class Study(NamedTuple):
 
 
 def folders(records: Iterable[Record]) -> tuple[str, ...]:
-    """Relative to the root of the runs."""
-    return tuple(sorted({record.path.relative_to(runs_root()).as_posix() for record in records}))
+    return tuple(sorted({record.folder for record in records}))
 
 
 class Evidence:
-    """All records, read once."""
+    """All records, by task."""
 
-    def __init__(self) -> None:
-        self._tasks: dict[str, Groups] = {}
+    def __init__(self, records: Iterable[Record]) -> None:
+        tasks: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            tasks[record.summary["task"]].append(record)
+        self._tasks = {task: by_budget(group) for task, group in tasks.items()}
 
     def of(self, task: str) -> Groups:
-        if task not in self._tasks:
-            self._tasks[task] = by_budget(task)
-        return self._tasks[task]
+        return self._tasks.get(task, {})
 
     def groups(self, task: str, dataset: str, model: str, part: str) -> tuple[list[Record], Groups]:
         """(the records at the paper's scale on its data, those in small that stand in for them, the closest first)."""
@@ -104,7 +105,7 @@ class Evidence:
     def theory(self, study: str, **wanted: Any) -> Record | None:
         """The record of a study of conf/study at full length with the settings of its file, and `wanted` among them;
         None if there is none."""
-        conf = _conf(f"study/{study}")
+        conf = _conf(f"theory/study/{study}")
         settings = {"study": {**conf["study"], **wanted}, "budget": 1.0}
         for group in self.of("theory").values():
             for record in group:
@@ -115,11 +116,10 @@ class Evidence:
 
 
 def _reports(record: Record, part: str) -> bool:
-    """Whether a run is of the figure in question (most tasks have but one, and say nothing), and tells of the test
-    set, not of images that were held out to choose by."""
-    figure = FIGURES.get(part, part)
-    chooses = record.summary["task"] in ("cifar", "imagenet") and record.config.get("held_out")
-    return record.config.get("figure", figure) == figure and not chooses
+    """Whether a run is of the part in question, and was not there to choose settings by."""
+    sweep = SWEEPS.get(part)
+    swept = record.summary["task"] != "cifar" or (in_grid(sweep, record) if sweep else True)
+    return swept and not tunes(record)
 
 
 def _counts(scale: str) -> bool:
@@ -143,19 +143,8 @@ def one_setting(records: list[Record], published: bool) -> list[Record]:
 
 
 def is_published(record: Record) -> bool:
-    """Whether a run has the settings of its file in conf/tuned. True where there is none: nothing to differ from."""
-    s = record.summary
-    settings = _conf(f"tuned/{s['task']}/{s['model']}/{s['optimizer']}")
-    return settings is None or agrees({"optimizer": settings["optimizer"]}, record.config)
-
-
-def agrees(wanted: Any, config: Any) -> bool:
-    """Whether `config` has every value of `wanted`, but for those that Hydra fills in."""
-    if isinstance(wanted, dict):
-        return isinstance(config, dict) and all(
-            key.startswith("_") or (key in config and agrees(value, config[key])) for key, value in wanted.items()
-        )
-    return (isinstance(wanted, str) and wanted.startswith("${")) or wanted == config
+    """Whether a run has the settings of its own data set's cell. True where there is none: nothing to differ from."""
+    return is_tuned(record, of=record.summary["dataset"])
 
 
 @cache
@@ -165,4 +154,4 @@ def _conf(name: str) -> Any:
 
 
 def criterion(name: str, problem: str) -> Any:
-    return _conf(f"criterion/{name}")[problem]
+    return _conf(f"theory/criterion/{name}")[problem]

@@ -3,40 +3,24 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from acprop.report import PUBLISHED, results_root
+from acprop.report import PUBLISHED
+from acprop.report.artefacts import PARTS
 from acprop.report.claims import rules, statements
 from acprop.report.claims.evidence import Evidence, folders
 from acprop.report.claims.published import cells
 from acprop.report.claims.statements import Outcome
-from acprop.report.style import DATASETS, MODELS, look
-from acprop.runs.record import write_atomically
+from acprop.report.style import dataset_name, look, model_name
+from acprop.runs.record import Record, write_atomically
 from experiments.theory import claims as theory
 from experiments.theory.report import published_maps
 
-PARTS = {  # in the paper's order, theory first
-    "fig1": "Fig 1: convergence map of Eq.1",
-    "fig2": "Fig 2: trajectories on Eq.1",
-    "fig3": "Fig 3: convergence map of Eq.2",
-    "fig4": "Fig 4: second moments on Eq.2",
-    "rosenbrock": "Rosenbrock, on the project page",
-    "theorem": "Theorem: the rate",
-    "fig5": "Fig 5: denominators, training loss, learning rates",
-    "fig6": "Fig 6: CIFAR-10, test accuracy",
-    "fig7": "Fig 7: VGG-11 over hyper-parameters",
-    "fig8": "Fig 8",
-    "table2": "Table 2: ImageNet, ResNet-18",
-    "table3": "Table 3: translation, BLEU",
-    "table4": "Table 4: GANs on CIFAR-10, FID",
-    "table5": "Table 5: AvaGrad against ACProp",
-    "fig9": "Fig 9: DQN on four-rooms",
-}
 PROBLEMS = {"eq1": "fig1", "eq2": "fig3"}
 LANGUAGES = {"iwslt14_de_en": "DE-EN", "iwslt15_en_vi": "EN-VI", "ted_ja_en": "JA-EN", "ted_ro_en": "RO-EN"}
 
@@ -68,9 +52,9 @@ class Row:
     runs: tuple[str, ...]
 
 
-def ledger() -> list[Row]:
+def ledger(records: Iterable[Record]) -> list[Row]:
     """Every row, part by part."""
-    evidence = Evidence()
+    evidence = Evidence(records)
     rows = [*_map_rows(evidence), *_cell_rows(evidence), *_statement_rows(evidence)]
     assert len({row.id for row in rows}) == len(rows)
     return sorted(rows, key=lambda row: list(PARTS).index(row.part))  # stable: within a part as they come
@@ -110,7 +94,7 @@ def _cell_rows(evidence: Evidence) -> list[Row]:
     for cell in cells():
         metric = rules.METRICS[cell.metric]
         best = " (best in literature)" if cell.own != cell.optimizer else ""
-        net = f"{MODELS.get(cell.model, cell.model)} on {DATASETS.get(cell.dataset, cell.dataset)}"
+        net = f"{model_name(cell.model)} on {dataset_name(cell.dataset)}"
         where = LANGUAGES.get(cell.dataset, net)
         std = "" if cell.std is None else f" ± {cell.std:g}"
         rows.append(
@@ -141,9 +125,9 @@ def _statement_rows(evidence: Evidence) -> list[Row]:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def write(rows: Sequence[Row]) -> list[Path]:
-    """claims.md and claims.csv; returns their path without suffix."""
-    path = results_root() / "claims"
+def write(rows: Sequence[Row], root: Path) -> list[Path]:
+    """claims.md and claims.csv under `root`; returns their paths."""
+    path = root / "claims"
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
@@ -152,7 +136,7 @@ def write(rows: Sequence[Row]) -> list[Path]:
     write_atomically(path.with_suffix(".csv"), buffer.getvalue())
     sections = [_section(part, [row for row in rows if row.part == part]) for part in PARTS]
     write_atomically(path.with_suffix(".md"), "\n\n".join([summary(rows), *sections]) + "\n")
-    return [path]
+    return [path.with_suffix(".md"), path.with_suffix(".csv")]
 
 
 def counts(rows: Sequence[Row]) -> dict[str, Counter[str]]:

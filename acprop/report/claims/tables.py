@@ -2,26 +2,27 @@
 scale beside the published number. A cell without runs at that scale says so; what ran in small is in tables of its own.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from acprop.report import results_root
-from acprop.report.claims.ledger import PARTS, Row
+from acprop.report.artefacts import PARTS, Artefact, Cell, table
+from acprop.report.claims.ledger import Row
 from acprop.report.claims.published import BEST
 from acprop.report.style import look, order
-from acprop.report.tables import write_table
+from acprop.runs.record import Record
 
 TABLES = ("fig6", "table2", "table3", "table4", "table5")
 
 
-def write_tables(rows: Sequence[Row]) -> list[Path]:
-    """Writes `<part>_paper` for Fig 6's numbers and Tables 2 to 5; returns the paths without suffix."""
+def paper_tables(rows: Sequence[Row], records: Iterable[Record]) -> list[Artefact]:
+    """`<part>_paper` for Fig 6's numbers and Tables 2 to 5. `records`: those that the ledger was made from."""
+    by_folder = {record.folder: record for record in records}
     return [
-        _write(part, [row for row in rows if row.part == part and row.published_value is not None]) for part in TABLES
+        _of_part(part, [row for row in rows if row.part == part and row.published_value is not None], by_folder)
+        for part in TABLES
     ]
 
 
-def _write(part: str, rows: Sequence[Row]) -> Path:
+def _of_part(part: str, rows: Sequence[Row], by_folder: dict[str, Record]) -> Artefact:
     by_cell = {tuple(row.id.split("/")[1:]): row for row in rows}
     lines = list(dict.fromkeys(line for line, _ in by_cell))
     optimizers = sorted(
@@ -34,7 +35,10 @@ def _write(part: str, rows: Sequence[Row]) -> Path:
         "",
         *(look(name.removesuffix(BEST)).label + " (best in literature)" * name.endswith(BEST) for name in optimizers),
     ]
-    table = [[names[line], *(_text(by_cell.get((line, optimizer))) for optimizer in optimizers)] for line in lines]
+    body = [
+        [Cell(names[line]), *(_cell(by_cell.get((line, optimizer)), by_folder) for optimizer in optimizers)]
+        for line in lines
+    ]
     long: list[dict[str, object]] = [
         {
             "row": row.id.split("/")[1], "optimizer": row.id.split("/")[2], "paper": row.published_value,
@@ -49,14 +53,15 @@ def _write(part: str, rows: Sequence[Row]) -> Path:
         f"{PARTS[part]}: {metric}. Ours at the paper's scale and on its data, mean ± std (n) and 95 % interval over "
         "seeds, beside the paper's; †: quoted by the paper from earlier work. What ran in small has tables of its own."
     )
-    path = results_root() / "tables" / f"{part}_paper"
-    write_table(path, caption, header, table, long)
-    return path
+    shown = [record for row in body for cell in row for record in cell.records]
+    return table(f"{part}_paper", part, caption, shown, header, body, long)
 
 
-def _text(row: Row | None) -> str:
+def _cell(row: Row | None, by_folder: dict[str, Record]) -> Cell:
     if row is None:
-        return "–"
+        return Cell("–")
     assert row.published_value is not None
     std = "" if row.published_std is None else f" ± {row.published_std:g}"
-    return f"{row.ours or 'not run'} / paper {row.published_value:.2f}{std}{'†' * (row.run_by == 'quoted')}"
+    text = f"{row.ours or 'not run'} / paper {row.published_value:.2f}{std}{'†' * (row.run_by == 'quoted')}"
+    ours = [record for folder in row.runs if (record := by_folder[folder]).summary["scale"] == row.scale]
+    return Cell(text, records=ours if row.ours else ())

@@ -6,6 +6,8 @@ He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, CVPR 2016.
 import torch
 from torch import Tensor, nn
 
+from experiments.images.models.convolutions import Pointwise
+
 
 class BasicBlock(nn.Module):
     def __init__(self, channels: int, out: int, stride: int) -> None:
@@ -16,7 +18,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out)
         self.shortcut = nn.Sequential()
         if stride != 1 or channels != out:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+            self.shortcut = nn.Sequential(Pointwise(channels, out, stride), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.bn1(self.conv1(x)))

@@ -6,6 +6,8 @@ Zagoruyko, Komodakis: Wide Residual Networks, BMVC 2016.
 import torch
 from torch import Tensor, nn
 
+from experiments.images.models.convolutions import Pointwise
+
 
 class WideBlock(nn.Module):
     def __init__(self, channels: int, out: int, stride: int) -> None:
@@ -14,7 +16,7 @@ class WideBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1, bias=False)
-        self.shortcut = nn.Conv2d(channels, out, 1, stride, bias=False) if channels != out or stride != 1 else None
+        self.shortcut = Pointwise(channels, out, stride) if channels != out or stride != 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.relu(self.bn1(x))

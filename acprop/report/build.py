@@ -1,0 +1,131 @@
+"""Records in; tables, figures, ledger and page out, under one root. The same records give the same files."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from acprop.report import claims, files, own, page, records_root, results_root, tasks
+from acprop.report.artefacts import Artefact
+from acprop.runs.record import Record, Unreadable, load_published, load_records, write_atomically
+
+WORDS = ("tables", "figures", "claims", "page")
+DRAWN = ".drawn.json"  # under the root: figure -> what it was drawn from
+
+
+class Material(NamedTuple):
+    """What a report is made from. records: published ones, and own ones of other cells; twins: own runs of cells that
+    are published; problems: a line for each record that cannot be read."""
+
+    records: list[Record]
+    twins: list[Record]
+    published: list[Record]
+    problems: list[str]
+
+
+def gather() -> Material:
+    """The published records and a user's own."""
+    problems: list[str] = []
+    published = list(load_published(records_root()))
+    twins, others = own.apart(_sound(load_records(problems=problems), problems), published)
+    return Material(published + others, twins, published, problems)
+
+
+def _sound(records: Iterable[Record], problems: list[str]) -> list[Record]:
+    """Those whose config and hash can be read too."""
+    kept = []
+    for record in records:
+        try:
+            record.key  # noqa: B018 - of an old record it needs the config
+            kept.append(record)
+        except Unreadable as error:
+            problems.append(str(error))
+    return kept
+
+
+def artefacts(material: Material) -> tuple[list[Artefact], list[claims.Row]]:
+    rows = claims.ledger(material.records)
+    made = [*tasks.artefacts(material.records), *claims.paper_tables(rows, material.records)]
+    return [*made, *own.beside(material.twins, material.published)], rows
+
+
+def write(
+    material: Material, root: Path, words: Sequence[str] = WORDS, fresh: bool = False
+) -> tuple[list[Path], list[Artefact]]:
+    """Writes what `words` name under `root`, and takes away what no artefact is any more; returns the files and
+    what they show. A figure is drawn again only if what it is made from has changed, or if `fresh`."""
+    made, rows = artefacts(material)
+    drawn = {} if fresh else _drawn(root)
+    written: list[Path] = []
+    for artefact in made:
+        kind = "figures" if artefact.draw else "tables"
+        if kind not in words and not ("page" in words and kind == "figures"):
+            continue
+        if artefact.draw:
+            seen, path = _seen(artefact), root / kind / f"{artefact.name}.png"
+            if drawn.get(artefact.name) == seen and path.exists():
+                written += [path, path.with_suffix(".pdf")]
+                continue
+            drawn[artefact.name] = seen
+        try:
+            written += files.write(artefact, root)
+        except Unreadable as error:
+            material.problems.append(str(error))
+    if "claims" in words:
+        written += claims.write(rows, root)
+    if "page" in words:
+        written.append(page.write(rows, made, material, root))
+    if not fresh:
+        write_atomically(root / DRAWN, json.dumps({a.name: drawn[a.name] for a in made if a.name in drawn}, indent=0))
+    if set(words) == set(WORDS):
+        _clear(root, set(written))
+    return written, made
+
+
+def refresh(task: str) -> list[str]:
+    """The tables and figures of one task, in the reader's report; returns their names."""
+    material = gather()
+    of_task = [record for record in material.records if record.summary["task"] == task]
+    twins = [record for record in material.twins if record.summary["task"] == task]
+    root, drawn = results_root(), _drawn(results_root())
+    made = [*tasks.artefacts(of_task), *own.beside(twins, material.published)]
+    for artefact in made:
+        seen = _seen(artefact)
+        if not artefact.draw or drawn.get(artefact.name) != seen:
+            files.write(artefact, root)
+            drawn |= {artefact.name: seen} if artefact.draw else {}
+    write_atomically(root / DRAWN, json.dumps(drawn, indent=0))
+    return [artefact.name for artefact in made]
+
+
+def _clear(root: Path, written: set[Path]) -> None:
+    for folder in ("tables", "figures"):
+        for path in (root / folder).glob("[!.]*"):
+            if path not in written:
+                path.unlink()
+
+
+def _drawn(root: Path) -> dict[str, str]:
+    try:
+        found = json.loads((root / DRAWN).read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _seen(artefact: Artefact) -> str:
+    """A hash over all that a figure is drawn from: its records, and the code."""
+    seen = [artefact.caption, _code(), *(record.stamp for record in artefact.records)]
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> str:
+    """A hash over the code of every report."""
+    here = Path(__file__).parent
+    sources = [*here.rglob("*.py"), *(Path(str(module.__file__)) for module in tasks.reports().values())]
+    folders = {path.parent for path in sources}
+    every = sorted(path for folder in folders for path in folder.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in every)).hexdigest()

@@ -1,0 +1,76 @@
+"""results/: published records, and what they give. Nothing but `publish` and `rebuild` ever changes it."""
+
+import filecmp
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from acprop.report import RESULTS, build, figures, records_root
+from acprop.runs.errors import UsageError, require
+from acprop.runs.record import FINISHED, Record, load_published, load_records, pack
+
+
+def publish(texts: Sequence[str]) -> int:
+    """Adds finished runs to the published records, in place of those of the same identity."""
+    problems: list[str] = []
+    runs = [record for record in load_records(problems=problems) if all(text in record.folder for text in texts)]
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    new = [record for record in runs if _is_publishable(record)]
+    require(bool(new), "publish", " ".join(texts), "no finished run below the root of runs has such a folder")
+    old = {record.key: record for record in load_published(records_root())}
+    every = [*{**old, **{record.key: record for record in new}}.values()]
+    # what an artefact shows of a run beside its numbers is published with it: drawing tells what that is
+    with tempfile.TemporaryDirectory() as folder:
+        build.write(build.Material(every, [], [], []), Path(folder), ("figures",), fresh=True)
+    pack(records_root(), every)
+    left = f"{len(runs) - len(new)} left out: unfinished, or of scale smoke"
+    print(f"{len(new)} runs published, {len(every)} in all; {left}")
+    return rebuild([])
+
+
+def _is_publishable(record: Record) -> bool:
+    return record.status in FINISHED and not record.summary["scale"].startswith("smoke")
+
+
+def rebuild(texts: Sequence[str]) -> int:
+    """results/ from the published records alone."""
+    _refuse(texts)
+    written, _ = build.write(_published(), RESULTS, fresh=True)
+    print(f"{len(written)} files of {RESULTS} rebuilt")
+    return 0
+
+
+def check(texts: Sequence[str]) -> int:
+    """Says which files of results/ are not what the published records give: byte for byte, but for pictures, of which
+    the numbers are compared that they were drawn from, since no two machines draw the same bytes."""
+    _refuse(texts)
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        build.write(_published(), fresh, fresh=True)
+        names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+        here = {path.relative_to(RESULTS) for name in ("tables", "figures") for path in (RESULTS / name).glob("[!.]*")}
+        here |= {Path(name) for name in ("claims.md", "claims.csv", "report.html") if (RESULTS / name).exists()}
+        differ = sorted(str(name) for name in names ^ here)
+        differ += sorted(str(name) for name in names & here if not _same(RESULTS / name, fresh / name))
+    for name in differ:
+        print(f"results/{name} is not what the published records give; `make results` rebuilds it", file=sys.stderr)
+    print(f"{len(names)} files of results/ rebuilt from the published records: {len(differ)} differ")
+    return 1 if differ else 0
+
+
+def _same(committed: Path, fresh: Path) -> bool:
+    if committed.suffix == ".png":
+        return figures.digest_of(committed) == figures.digest_of(fresh)
+    return committed.suffix == ".pdf" or filecmp.cmp(committed, fresh, shallow=False)
+
+
+def _published() -> build.Material:
+    records = list(load_published(records_root()))
+    return build.Material(records, [], records, [])
+
+
+def _refuse(texts: Sequence[str]) -> None:
+    if texts:
+        raise UsageError(f"{' '.join(texts)}: this takes no further words")

@@ -1,0 +1,78 @@
+"""Fig 6 of the paper, test accuracy of the optimizers on the three nets; Fig 5c, d and Fig 7, many settings; and what
+tuning chose by. Of which of them a run is a part, its settings say."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+
+from acprop.report import PUBLISHED
+from acprop.report.artefacts import Artefact
+from acprop.report.records import by_budget
+from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
+from acprop.runs.conf import protocols, roster
+from acprop.runs.identity import data_root
+from acprop.runs.record import Record
+from experiments.cifar import sweeps
+from experiments.images.report import Overlay, Paper, Study
+from experiments.images.report import artefacts as of_study
+
+CURVES_FILE = "published_curves.csv"  # scripts/import_published_curves.py writes it
+
+
+def artefacts(records: list[Record]) -> Iterator[Artefact]:
+    fig6 = Study(
+        "fig6", "Fig 6", roster("fig6"), {"top1": "top-1"}, lambda dataset, scale: published(dataset),
+        overlay=published_curves,
+    )  # fmt: skip
+    grids = [name for name, protocol in protocols().items() if protocol["task"] == "cifar" and not protocol["tuning"]]
+    chosen = choices(records, lambda record: record.summary["final"].get("validation/top1"))
+    for (dataset, scale), group in by_budget(records).items():
+        tuning = [record for record in group if tunes(record)]
+        reported = [record for record in group if not tunes(record)]
+        swept = {name: _swept(name, reported) for name in grids}
+        of_sweeps = {record.folder for found in swept.values() for record in found}
+        main = [record for record in reported if _is_of_fig6(record, chosen, of_sweeps)]
+        if main:
+            yield from of_study(fig6, dataset, scale, main)
+        for name, found in swept.items():
+            if found:
+                yield from sweeps.artefacts(name, dataset, scale, found)
+        if tuning:
+            yield sweeps.tuning(dataset, scale, tuning, chosen)
+
+
+def _swept(name: str, records: list[Record]) -> list[Record]:
+    """The runs of a sweep of many settings; none if no optimizer ran with several."""
+    found = [record for record in records if in_grid(name, record)]
+    cells = {(record.summary["model"], record.summary["optimizer"], record.hash) for record in found}
+    return found if len(cells) > len({cell[:2] for cell in cells}) else []
+
+
+def _is_of_fig6(record: Record, chosen: dict[Cell, Setting], of_sweeps: set[str]) -> bool:
+    """The setting that tuning chose for the cell; where nothing was tuned, the cell's published or borrowed one; and
+    whatever else was run, but for the many settings of a sweep."""
+    s = record.summary
+    choice = chosen.get((s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"]))
+    if choice is not None:
+        return of_optimizer(record) == choice
+    return is_tuned(record) or record.folder not in of_sweeps
+
+
+def published(dataset: str) -> Paper:
+    """The paper's numbers, read off the authors' curve files; CIFAR-10 alone has any."""
+    if dataset != "cifar10":
+        return {}
+    with (PUBLISHED / "fig6_cifar10.csv").open() as file:
+        return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def published_curves(dataset: str) -> Overlay:
+    """(model, optimizer) -> (epoch, test top-1), if the user imported the authors' curve files."""
+    path = data_root() / CURVES_FILE
+    if dataset != "cifar10" or not path.exists():
+        return {}
+    curves: Overlay = defaultdict(list)
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            curves[row["model"], row["optimizer"]].append((float(row["epoch"]), float(row["test_top1"])))
+    return dict(curves)
