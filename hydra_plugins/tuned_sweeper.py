@@ -57,8 +57,8 @@ class TunedSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         extra = [argument for argument in arguments if not argument.lstrip("+").startswith(("sweep=", "sweep."))]
         chosen: list[Job] = []
+        optimizers = dict(self.optimizers())
         for cell in self.every(self.spec.cells):
-            optimizers = dict(self.optimizers())
             if self.spec.tuning is None:
                 chosen += [[*cell, *one.split(), *p] for one, space in optimizers.items() for p in space.first()]
             else:
@@ -72,7 +72,7 @@ class TunedSweeper(Sweeper):
             names, *words = self.parser.parse_overrides(line.split())
             axes = tuple(_axis(word, drawn=bool(trials)) for word in words)
             fixed = [f"{axis.key}={axis.values[0]}" for axis in axes if len(axis.values) == 1]
-            for name in self.every(names.input_line):
+            for name in self.every(names.input_line or ""):
                 yield " ".join([*name, *fixed]), Space(tuple(a for a in axes if len(a.values) != 1), trials)
 
     def tune(self, cell: Job, optimizers: dict[str, Space], extra: Job) -> list[Job]:
@@ -122,7 +122,10 @@ class TunedSweeper(Sweeper):
 
     def write_down(self, cell: Job, chosen: Job, told: str) -> None:
         """The choice as conf/<task>/tuned/<dataset>/<model>/<optimizer>.yaml would have it."""
-        names = {**self.choices, **dict(word.split("=", 1) for word in [*cell, *chosen] if "." not in word.split("=")[0])}
+        names = {
+            **self.choices,
+            **dict(word.split("=", 1) for word in [*cell, *chosen] if "." not in word.split("=")[0]),
+        }
         folder = Path(runs_root(), ".sweep", "conf", self.spec.task, "tuned")
         settings = {
             override.key_or_group.partition(".")[2]: override.value()

@@ -12,9 +12,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -22,6 +25,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
@@ -53,6 +58,9 @@ def images(seconds: float) -> None:
     from experiments.images.data import fashion_mnist
     from experiments.images.train import evaluate, train_step
 
+    def train_on(batches: Iterator[tuple[Tensor, Tensor]], net: nn.Module, optimizer: Optimizer, *how: Any) -> None:
+        train_step(net, optimizer, *next(batches), *how)
+
     device = torch.device("cpu")
     data = fashion_mnist().to(device)
     tested = data.hold_out(1000 / data.train_size).to(device)
@@ -67,12 +75,8 @@ def images(seconds: float) -> None:
         rates = []
         for size in (128, 256):
             batches = data.train_batches(0, 0, size, memory_format=LAYOUT)
-
-            def step(net=net, optimizer=optimizer, scaler=scaler, totals=totals, batches=batches, size=size) -> None:
-                x, y = next(batches)
-                train_step(net, optimizer, x, y, precision, totals, scaler, size)  # noqa: B023 - called in its turn
-
-            rates.append(size * rate(step, seconds))
+            one = partial(train_on, batches, net, optimizer, precision, totals, scaler, size)
+            rates.append(size * rate(one, seconds))
         start = time.process_time()
         evaluate(net, tested, precision, LAYOUT, device)
         rates.append(tested.test_size / (time.process_time() - start))
@@ -84,7 +88,7 @@ def gan(seconds: float) -> None:
     from experiments.gan.train import gan_step, pixels_in_unit_range
     from experiments.images.data import fashion_mnist
 
-    data = pixels_in_unit_range(fashion_mnist()).to(torch.device("cpu"))
+    data = pixels_in_unit_range(fashion_mnist(), mirror=True).to(torch.device("cpu"))
     print("generator steps/s of a GAN (batch 64), with the discriminator's steps before each")
     nets = (("dcgan", 0.25), ("dcgan", 0.125), ("sngan", 0.125), ("sngan", 0.0625))
     for (model, width), precision in itertools.product(nets, ("fp32", "bf16")):
@@ -93,11 +97,8 @@ def gan(seconds: float) -> None:
         g, d = (net.to(memory_format=LAYOUT) for net in (game.generator, game.discriminator))
         optimizers = [build("optimizer", cfg.optimizer, net.parameters()) for net in (g, d)]
         reals, losses = data.endless_batches(0, 64, memory_format=LAYOUT), torch.zeros(2)
-
-        def step(game=game, optimizers=optimizers, reals=reals, losses=losses, precision=precision) -> None:
-            gan_step(game, *optimizers, reals, 64, precision, losses)
-
-        print(f"  {model:12}{width:<8}{precision:6}{rate(step, seconds):9.2f}", flush=True)
+        one = partial(gan_step, game, optimizers[0], optimizers[1], reals, 64, precision, losses)
+        print(f"  {model:12}{width:<8}{precision:6}{rate(one, seconds):9.2f}", flush=True)
 
 
 def rl(seconds: float) -> None:
@@ -128,7 +129,8 @@ def transformer(seconds: float) -> None:
                 "average_last=1", "sentences=2000", "held_out=50", "max_tokens=4096", "optimizer=adam",
             )  # fmt: skip
             before = getrusage(RUSAGE_CHILDREN)
-            train(cfg)
+            with redirect_stdout(None):
+                train(cfg)
             after = getrusage(RUSAGE_CHILDREN)
             took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             corpus = build("dataset", cfg.dataset)

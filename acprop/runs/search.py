@@ -1,5 +1,5 @@
-"""What a sweep tries of an optimizer: every point of a grid, or random ones from a prior; and, where the best lies at an
-edge, more beyond it, at an equal budget for all.
+"""What a sweep tries of an optimizer: every point of a grid, or random ones from a prior; and, where the best lies at
+an edge, more beyond it, at an equal budget for all.
 
 A line of a protocol is Hydra's: `optimizer=sgd optimizer.lr=1e-1,1e-2` is a grid, and in a prior
 `optimizer.lr=tag(log,interval(1e-4,1e-1)) optimizer.weight_decay=0,1e-4` an interval and a list to draw from.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 EDGE = 0.1  # of an interval, on its log scale: so near to an end the best is taken to lie beyond it
-ON_LOG_SCALE = ("lr", "eps")  # settings whose list has an end to go beyond; a decay of 0 or a momentum has none
+ON_LOG_SCALE = ("lr", "eps", "weight_decay")  # settings whose grid has an end to go beyond; a momentum has none
 
 Point = tuple[str, ...]  # one override a setting
 
@@ -90,12 +90,15 @@ class Space:
         """With what lies beyond the edges."""
         return replace(self, axes=tuple(map(_joined, self.axes, sides)))
 
-    def beyond(self, sides: list[int]) -> Iterator["Space"]:
-        """The parts that `widened` adds, an axis each."""
+    def beyond(self, best: Point, sides: list[int]) -> Iterator["Point | Space"]:
+        """What `widened` adds, an axis each: of a grid the best one step further, of a prior the part to draw from."""
         for number, side in enumerate(sides):
             if side:
-                axes = (*self.axes[:number], self.axes[number].beyond(side), *self.axes[number + 1 :])
-                yield replace(self, axes=axes)
+                axis = self.axes[number].beyond(side)
+                if self.trials is None:
+                    yield (*best[:number], axis.draw(0), *best[number + 1 :])
+                else:
+                    yield replace(self, axes=(*self.axes[:number], axis, *self.axes[number + 1 :]))
 
 
 def _joined(axis: Axis, side: int) -> Axis:
@@ -117,15 +120,13 @@ def more(spaces: list[Space], best: list[Point], drawn: int) -> tuple[list[Space
     sides = [space.sides(point) for space, point in zip(spaces, best, strict=True)]
     if not any(map(any, sides)):
         return spaces, []
-    parts = [list(space.beyond(side)) for space, side in zip(spaces, sides, strict=True)]
-    if spaces[0].trials is None:
-        points = [[point for part in own for point in part.first()] for own in parts]
-        count = max(map(len, points))
-    else:
-        count = max(1, spaces[0].trials // 3)
-        points = [[] for _ in spaces]
-    for own, space, part in zip(points, spaces, parts, strict=True):
-        sources = part if part and space.trials else [space]
-        for n in range(drawn + len(own), drawn + count):
-            own += sources[n % len(sources)].draws(range(n, n + 1))
+    parts = [list(space.beyond(point, own)) for space, point, own in zip(spaces, best, sides, strict=True)]
+    count = max(map(len, parts)) if spaces[0].trials is None else max(1, spaces[0].trials // 3)
+    points = []
+    for space, own in zip(spaces, parts, strict=True):
+        further = [part for part in own if isinstance(part, tuple)]
+        sources = [part for part in own if isinstance(part, Space)] or [space]
+        for n in range(drawn + len(further), drawn + count):
+            further += sources[n % len(sources)].draws(range(n, n + 1))
+        points.append(further)
     return [space.widened(side) for space, side in zip(spaces, sides, strict=True)], points
