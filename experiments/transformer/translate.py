@@ -36,6 +36,7 @@ def train(cfg: DictConfig) -> None:
         corpus = build("dataset", cfg.dataset)
         folder, cpu = run.dir / "fairseq", run.device.type == "cpu"
         run.describe(languages=f"{corpus.source}-{corpus.target}", **{f"{k}_size": n for k, n in corpus.sizes.items()})
+        run.describe(**corpus.facts)
         if corpus.published is not None:
             run.describe(published_data=corpus.published)
         run.register()  # the state is in fairseq's checkpoints
