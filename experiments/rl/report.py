@@ -181,7 +181,9 @@ def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
     """A panel a row of the table: its mean and spread, ACProp's mean beside it."""
     columns = min(4, len(cells))
     rows = -(-len(cells) // columns)
-    canvas, axes = subplots(rows, columns, figsize=(1.75 * columns, 1.7 * rows + 0.6), sharex=True, sharey=True)
+    canvas, axes = subplots(
+        rows, columns, figsize=(max(5.5, 1.75 * columns), 1.7 * rows + 0.7), sharex=True, sharey=True
+    )
     optimum = records[0].summary.get("optimum")
     beside = {label: group for label, group in cells.items() if label.split(" ")[0] == "acprop"}
     for axis, (label, group) in zip(axes.flat, cells.items(), strict=False):
@@ -197,7 +199,7 @@ def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
         axis.axis("off")
     canvas.supxlabel("environment steps", fontsize=8)
     canvas.supylabel("return of evaluation episodes", fontsize=8)
-    canvas.suptitle(f"{_where(records)}; line: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
+    canvas.suptitle(f"{_where(records)}\nline: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
     return canvas
 
 
