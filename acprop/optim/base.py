@@ -213,10 +213,12 @@ class AdaptiveOptimizer(Optimizer):
         self, group: Group, params: list[Tensor], grads: list[Tensor], steps: list[Tensor], *columns: list[Tensor]
     ) -> None:
         """Fills the lists with what this group steps on. `torch.compile` knows this method by its name."""
+        names_and_columns = list(zip(self._names(group), columns, strict=True))
         for p in group["params"]:
-            if p.grad is None or not p.numel():
+            grad = p.grad
+            if grad is None or not p.numel():
                 continue
-            if p.grad.is_sparse:
+            if grad.is_sparse:
                 raise RuntimeError(f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam")
             state = self.state[p]
             if not state:
@@ -226,9 +228,9 @@ class AdaptiveOptimizer(Optimizer):
                 if group["kahan_sum"]:
                     state["low_bits"] = no_low_bits(p)
             params.append(p)
-            grads.append(p.grad)
+            grads.append(grad)
             steps.append(state["step"])
-            for name, column in zip(self._names(group), columns, strict=True):
+            for name, column in names_and_columns:
                 column.append(state[name])
 
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
@@ -251,7 +253,8 @@ class AdaptiveOptimizer(Optimizer):
         lr = group["lr"]
         if not group["differentiable"]:
             rows = list(map(share, rows))
-        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
+        unread = not is_plain(steps[0])  # a FakeTensor has no number
+        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling() or unread:
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1

@@ -150,7 +150,8 @@ def _over_shards(tensor: Tensor, peak: Tensor) -> Tensor:
 def as_real(row: Row) -> Row:
     """Complex numbers as pairs of real ones, low-precision gradients in float32."""
     if row[0].is_complex():
-        row = tuple(torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor for tensor in row)
+        row = (row[0], row[1].resolve_conj(), *row[2:])
+        row = tuple(torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in row)
     if row[0].dtype in LOW_PRECISION:
         row = (row[0], row[1].float(), *row[2:])
     return row
