@@ -23,11 +23,7 @@ TEMPLATE = "page.html.j2"
 IMAGES, IMAGE = 2_000_000, 120_000  # bytes that all pictures, and one, may take, before base64
 WIDTH = 1100  # pixels
 
-<<<<<<< HEAD
-MARKS = dict(zip(rules.VERDICTS, "✓≈✗⚡?…◔–", strict=True))
-=======
 MARKS = dict(zip(rules.VERDICTS, "✓≈✗⊥?…◔–", strict=True))
->>>>>>> main
 
 
 class Picture(NamedTuple):
