@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from acprop.report.artefacts import OTHER, PARTS, Artefact, Cell
 from acprop.report.claims import rules
-from acprop.report.claims.row import Row
+from acprop.report.claims.ledger import Row
 from acprop.report.page_runs import Runs
 from acprop.runs.record import write_atomically
 
@@ -88,7 +88,7 @@ def _slug(text: str) -> str:
 
 def _embeddable(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", r"<\/")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
 
 
 def _picture(path: Path, limit: int) -> Picture:

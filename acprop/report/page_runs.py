@@ -13,11 +13,11 @@ from acprop.report.records import by_cell, cell_text, hardware, row_label
 from acprop.report.stats import summarize
 from acprop.report.style import dataset_name, model_name
 from acprop.runs.identity import flatten
-from acprop.runs.record import ENDED, Record
+from acprop.runs.record import ENDED, POSITIONS, Record
 
 POINTS, CURVES = 60, 2  # of a curve at the most, of a cell
 NUMBERS = 150_000  # of all curves together
-POSITIONS = ("step", "epoch", "lr", "wall_s")
+MANY = 2_000  # runs; beyond, the curves of a cell are those of its first seed
 ENVIRONMENT = ("commit", "versions", "device", "threads", "platform")
 FACTS = ("scale", "hash", "selection", "parameters", "train_size", "test_size", "published_data", "samples_per_s")
 
@@ -69,7 +69,7 @@ class Runs:
         bases: dict[tuple[str, ...], tuple[int, dict[str, Any]]] = {}
         configs: list[str] = []
         environments: dict[str, int] = {}
-        points = max(8, min(POINTS, NUMBERS // (CURVES * max(1, len(self.records)))))
+        points = max(8, min(POINTS, NUMBERS // (CURVES * max(1, min(len(self.records), MANY)))))
         cells = {}
         for folder, group in self.cells.items():
             s, settings = group[0].summary, _settings(group[0])
@@ -87,7 +87,7 @@ class Runs:
                 "environment": environments.setdefault(_lines(environment), len(environments)),
                 "facts": {key: s[key] for key in FACTS if s.get(key) is not None},
                 "seeds": [_seed(record) for record in group],
-                "curves": curves(group, points),
+                "curves": curves(group if len(self.records) <= MANY else group[:1], points),
             }
         return {"configs": configs, "environments": list(environments), "cells": cells}
 

@@ -23,6 +23,10 @@ def read(name: str) -> Any:
     return yaml.safe_load((CONF / f"{name}.yaml").read_text())
 
 
+def exists(name: str) -> bool:
+    return (CONF / f"{name}.yaml").exists()
+
+
 def options(folder: Path) -> list[str]:
     """The files of a config group, and of the groups in it."""
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
@@ -47,11 +51,13 @@ def require_tuned(config: dict[str, Any]) -> None:
 # -- sweeps ------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def protocols() -> dict[str, dict[str, Any]]:
     """name -> the protocol of conf/sweep/<name>.yaml: task, cells, grids, tuning, report."""
     return {name: read(f"sweep/{name}")["sweep"] for name in options(CONF / "sweep")}
 
 
+@cache
 def every(overrides: str) -> list[dict[str, Any]]:
     """`a=1,2 b=3` as [{"a": 1, "b": 3}, {"a": 2, "b": 3}]: what Hydra makes of it, for plain values."""
     words = [word.partition("=") for word in overrides.split()]
@@ -61,8 +67,9 @@ def every(overrides: str) -> list[dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """As Hydra reads it; YAML alone takes 1e-3 for a word."""
+    """YAML takes 1e-3 for a word."""
+    value = yaml.safe_load(text)
     try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
+        return float(value) if isinstance(value, str) else value
     except ValueError:
-        return yaml.safe_load(text)
+        return value
