@@ -48,6 +48,7 @@ def _sound(records: Iterable[Record], problems: list[str]) -> list[Record]:
 def artefacts(material: Material) -> tuple[list[Artefact], list[claims.Row]]:
     rows = claims.ledger(material.records)
     made = [*tasks.artefacts(material.records), *claims.paper_tables(rows, material.records)]
+    made += claims.mutants_table(rows, material.records)
     return [*made, *own.beside(material.twins, material.published)], rows
 
 

@@ -125,6 +125,8 @@ def at_equal_loss(study: Study, subject: str, rival: str) -> tuple[float, list[f
     if not all(sides):
         return None
     losses = {record.folder: dict(record.curve("train", "loss")) for side in sides for record in side}
+    if not all(losses.values()):
+        return None
     target = max(min(curve.values()) for curve in losses.values())
 
     def accuracy(record: Record) -> float:

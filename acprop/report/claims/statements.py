@@ -75,8 +75,9 @@ def odd_spread(cell: Cell) -> bool:
 
 
 def _summary(records: Sequence[Record], metric: rules.Metric) -> Summary | None:
-    """With failed runs at the worst there is."""
-    return summarize([metric.worth(record) for record in records], metric.bounds)
+    """With failed runs at the worst there is, and then without an interval: failures are not spread around a mean."""
+    summary = summarize([metric.worth(record) for record in records], metric.bounds)
+    return Summary(summary.n, summary.mean) if summary and any(map(rules.failed, records)) else summary
 
 
 def told_of(records: Sequence[Record], metric: rules.Metric) -> str:
