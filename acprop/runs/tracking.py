@@ -19,7 +19,7 @@ from typing import Any
 
 # Seconds that a run waits at its end for what is not mirrored yet, by what the mirror has reached.
 PATIENCE = {"starting": 20, "connecting": 4, "at work": 20}
-HURRY = 2  # where a signal wants the end
+HURRY = 3  # where a signal wants the end
 
 
 class Mirror:
