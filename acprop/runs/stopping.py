@@ -79,9 +79,9 @@ class Watch:
 
     def _listen(self, reader: int) -> None:
         heard = next((byte[0] for byte in iter(lambda: os.read(reader, 1), b"") if byte[0] in self.handlers), None)
-        os.close(reader)
         if heard is not None and not self.ended.wait(self.grace_s):
             self.give_up(heard)
+        os.close(reader)  # not before: a second signal is written, too
 
 
 def alive(pid: int) -> bool:

@@ -126,7 +126,8 @@ class Tracker:
                 answer = mirror.answers.get(timeout=max(0.01, began + patience - time.monotonic()))
             except queue.Empty:
                 answer = {"fault": f"no answer in {patience} s", "lost": True}
-            self.phase = answer.get("phase", self.phase)
+            if "phase" in answer:
+                self.phase, began = answer["phase"], time.monotonic()
             fault = fault or answer.get("fault")
             if answer.get("finished"):
                 return fault
