@@ -21,7 +21,7 @@ FORCED = config(force=True)
 
 def hidden(tmp_path):
     """What lies in the runs folder that no report sees."""
-    return [path for path in (tmp_path / "runs").rglob(".*")]
+    return list((tmp_path / "runs").rglob(".*"))
 
 
 def summary():

@@ -102,7 +102,8 @@ def test_a_mirror_that_is_stopped_or_killed_does_not_keep_the_run(kind, monkeypa
 
 
 def test_it_ends_with_a_run_that_is_killed(command, tmp_path):
-    code = "import os, signal, time; from tests.runs.test_tracking import mirrored; from acprop.runs import Run, tracking\n"
+    code = "import os, signal, time\nfrom acprop.runs import Run, tracking\n"
+    code += "from tests.runs.test_tracking import mirrored\n"
     code += "run = Run.open(mirrored('offline')).__enter__(); run.log('test', score=1)\n"
     code += "print(tracking.the_mirror(os.getpid()).process.pid, flush=True); time.sleep(2)\n"
     code += "os.kill(os.getpid(), signal.SIGKILL)"
