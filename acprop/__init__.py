@@ -7,14 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acprop.optim import *  # noqa: F403
+    from acprop.optim import (
+        ADOPT,
+        ACProp,
+        AdaBelief,
+        AdaShift,
+        AvaGrad,
+        LaProp,
+        create_optimizer,
+        param_groups_weight_decay,
+    )
 
 __version__ = "0.1.0"
+__all__ = [
+    "ADOPT", "ACProp", "AdaBelief", "AdaShift", "AvaGrad", "LaProp", "create_optimizer", "param_groups_weight_decay",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name[:1].isupper():
-        optim = import_module("acprop.optim")
-        if name in optim.__all__:
-            return getattr(optim, name)
+    if name in __all__:
+        return getattr(import_module("acprop.optim"), name)
     raise AttributeError(f"module 'acprop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -51,6 +51,7 @@ def measure(model: str, threads: int, steps: int, width: float) -> None:
     labels = torch.randint(0, 10, (len(images),))
     half = (0.5,) * 3
 
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
     with Run.open(cfg) as run:
         data = ImageData(images, labels, images, labels, half, half, 10, flip=True)
         data = pixels_in_unit_range(data, cfg.mirror).to(run.device)
@@ -67,7 +68,7 @@ def measure(model: str, threads: int, steps: int, width: float) -> None:
             reals = batches if in_suite else ready
 
             def step() -> None:
-                gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses)
+                gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses, scaler)
                 if in_suite:
                     next(pauses)
                 losses[0].item()  # a GPU has then really finished

@@ -175,8 +175,8 @@ def gan_nets(model: str) -> tuple[tuple[nn.Module, nn.Module], int, float]:
         g, d = game.generator, game.discriminator
         g_optimizer, d_optimizer = (torch.optim.SGD(net.parameters(), lr=0.1) for net in (g, d))
         batch = torch.zeros(cfg.batch_size, 3, 32, 32), torch.zeros(cfg.batch_size, dtype=torch.long)
-        reals, losses = repeat(batch), torch.zeros(2)
-        step = flops(lambda: gan_step(game, g_optimizer, d_optimizer, reals, cfg.batch_size, "fp32", losses))
+        reals, losses, scaler = repeat(batch), torch.zeros(2), torch.amp.GradScaler("cpu", enabled=False)
+        step = flops(lambda: gan_step(game, g_optimizer, d_optimizer, reals, cfg.batch_size, "fp32", losses, scaler))
         with torch.no_grad():
             picture = flops(lambda: g(*game.noise(cfg.batch_size, torch.device("cpu")))) / cfg.batch_size
     return (g, d), step, picture
@@ -298,7 +298,7 @@ def _costs(total: float, parts: list[tuple[int, float]], longest: float, size: f
 
 def cpu_table() -> str:
     rl = 7 * 10 + 7 * 3  # Fig 9 and ACProp over eps: `make rl`
-    settings = 7 * 12  # `make rl-sweep`, half as long
+    settings = 7 * 12  # `make sweep NAME=four_rooms`, half as long
     rows = [
         ("Fig 9: DQN, and ACProp over eps", rl, RL_CPU_S * rl),
         ("Fig 9: its tuning", settings, RL_CPU_S / 2 * settings),

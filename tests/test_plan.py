@@ -58,7 +58,7 @@ def test_runs_are_those_of_the_configs():
     grids = plan.sweep("cifar10", "grids")
     assert [one.runs for one in grids] == [5 + 6 * 4 * 6] * 3
     assert {one.samples for one in grids} == {200 * 45_000}, "a tenth is held out"
-    assert [one.runs for one in plan.sweep("fig7", "Fig 7")] == [3 * 4 * 6]
+    assert [one.runs for one in plan.sweep("fig7", "Fig 7")] == [3 * 4 * 6 * 2]
     assert [one.runs for one in plan.sweep("fig5cd", "Fig 5c, d")] == [6 * 5] * 3
     assert plan.imagenet(seeds=2).runs == 14
 

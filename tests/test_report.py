@@ -9,10 +9,13 @@ import torch
 
 from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
+from acprop.report.artefacts import OTHER, Cell, table
+from acprop.report.build import refresh
+from acprop.report.files import write
 from acprop.report.stats import Summary, separate_winner, summarize
-from acprop.report.tables import write_table
 from acprop.runs import Run, data_root
-from experiments.images import report as cnn
+from acprop.runs.conf import roster
+from experiments.cifar import report as cifar
 from tests.conftest import ROOT
 
 
@@ -32,18 +35,21 @@ def rows(name):
 
 
 def test_table_shows_last_best_spread_and_what_is_missing(configure):
-    for seed, last in enumerate((60.0, 62.0, 64.0)):
+    for seed, last in enumerate((60.0, 62.0, 64.0, 62.0, 62.0)):
         leave(configure, f"seed={seed}", scores=(50.0, 70.0 + seed, last))
+    leave(configure, "optimizer=adam", scores=(50.0,))
+    leave(configure, "optimizer=adam", "seed=1", scores=(51.0,))
     leave(configure, "optimizer=sgd", scores=(10.0,), status="diverged")
     assert main(["tables"]) == 0
     table = rows("fig6_digits_laptop")
     row = table["resnet34", "acprop"]
-    assert (float(row["last_mean"]), float(row["last_std"]), float(row["best_mean"])) == (62.0, 2.0, 71.0)
-    assert float(row["last_low"]) == pytest.approx(62 - 4.3027 * 2 / 3**0.5, abs=1e-3)
-    assert row["seeds"] == "0 1 2"
+    assert (float(row["last_mean"]), float(row["last_std"]), float(row["best_mean"])) == (62.0, 1.4142, 72.0)
+    assert float(row["last_low"]) == pytest.approx(62 - 2.7764 * 2**0.5 / 5**0.5, abs=1e-3)
+    assert row["seeds"] == "0 1 2 3 4"
     assert table["resnet34", "sgd"]["diverged"] == "1"
     text = (results_root() / "tables" / "fig6_digits_laptop.md").read_text()
-    assert "62.00 ± 2.00 (3) [57.03, 66.97]" in text
+    assert "62.00 ± 1.41 (5) [60.24, 63.76]" in text
+    assert "50.00, 51.00 (2) |" in text, "of fewer than five the runs themselves"
     assert "1 diverged" in text
     assert "not run" in text
     assert "laptop" in text.splitlines()[0]
@@ -85,11 +91,11 @@ def drawn(name):
 
 def test_settings_are_drawn_as_a_map_where_eps_was_varied_else_as_lines(configure, monkeypatch):
     sweep = ("model=vgg11", "optimizer=adamw")
-    leave(configure, "figure=fig5cd", *sweep, scores=(30.0,))
-    leave(configure, "figure=fig5cd", *sweep, "optimizer.lr=0.1", scores=(30.0,), status="diverged")
+    leave(configure, "model=vgg11", "optimizer=adashift", scores=(30.0,))
+    leave(configure, "model=vgg11", "optimizer=adashift", "optimizer.lr=0.1", scores=(30.0,), status="diverged")
     for lr in ("1e-5", "1e-3", "1e-2"):
         for eps in ("1e-5", "1e-8"):
-            leave(configure, "figure=fig7", *sweep, f"optimizer.lr={lr}", f"optimizer.eps={eps}", scores=(90.0,))
+            leave(configure, *sweep, f"optimizer.lr={lr}", f"optimizer.eps={eps}", scores=(90.0,))
     refresh("cifar")
     with (results_root() / "tables" / "fig7_digits_laptop.csv").open() as file:
         order = [(row["lr"], row["eps"]) for row in csv.DictReader(file)]
@@ -116,8 +122,8 @@ def test_figure_is_drawn_and_the_same_each_time(configure):
 
 
 def test_latex_is_escaped_and_bold(tmp_path):
-    write_table(tmp_path / "t", "50 % of a_b", ["x"], [["**1.0 ± 0.1 (3)**"]], [{"x": 1}])
-    tex = (tmp_path / "t.tex").read_text()
+    write(table("t", OTHER, "50 % of a_b", [], ["x"], [[Cell("1.0 ± 0.1 (3)", bold=True)]], [{"x": 1}]), tmp_path)
+    tex = (tmp_path / "tables" / "t.tex").read_text()
     assert r"\caption{50 \% of a\_b}" in tex
     assert r"\textbf{1.0 $\pm$ 0.1 (3)}" in tex
     assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 1

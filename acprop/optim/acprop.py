@@ -20,16 +20,15 @@ rho_t and r_t are RAdam's (Liu et al., ICLR 2020): the length of the average and
 amsgrad the denominator holds the largest s' so far, and s' is s + eps from t = 1.
 """
 
-from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from acprop.optim.base import AdaptiveOptimizer, Decay, Group, descend, number
-from acprop.optim.tensors import Row, Scalar, T, chunks, is_plain
+from acprop.optim.tensors import Scalar, T
 
-NOT_FUSED = ("foreach", "capturable", "differentiable", "amsgrad")
 Variant = Literal["script", "paper", "momentum", "rectified", "rectified_momentum"]
 
 
@@ -61,8 +60,9 @@ class ACProp(AdaptiveOptimizer):
         foreach: many tensors a call; None: unless `differentiable`. False obeys.
         capturable: never read the step from Python, so that a CUDA graph can hold it.
         differentiable: let autograd record the step.
-        fused: one pass over memory a step, by a C++ kernel for dense float parameters on CPU. It is compiled when
-            first used (by a C++ compiler, as `torch.compile` needs one) and kept in torch's cache.
+        fused: one pass over memory a step, by a kernel for all dense float parameters of the group: C++ on CPU, Triton
+            on CUDA. Where the wheel has not brought it for this processor, a C++ compiler makes it in a second, once.
+            What a kernel does not take goes the default way. A loaded state dict does not change it.
         kahan_sum: keep beside each bfloat16 or float16 parameter the bits that it lacks of a float32 (two bytes each),
             so that steps smaller than its rounding add up.
 
@@ -71,7 +71,8 @@ class ACProp(AdaptiveOptimizer):
 
     Raises:
         ValueError: for a hyper-parameter out of range, in the constructor or in a group.
-        RuntimeError: at `step`, for a sparse gradient, or for `fused` parameters that are not on CPU.
+        RuntimeError: at `step`, for a sparse gradient, for `fused` parameters on a device that has no kernel, or where
+            the kernel cannot be had.
     """
 
     state_names = ("exp_avg", "exp_avg_var")
@@ -118,9 +119,21 @@ class ACProp(AdaptiveOptimizer):
             f"False with variant={variant!r}, whose denominator does not hold the largest second moment",
         )  # fmt: skip
         self._require(
-            not (group["fused"] and any(group[other] for other in NOT_FUSED)),
-            "fused", group["fused"], f"False together with {', '.join(NOT_FUSED)}",
+            not (group["fused"] and (group["foreach"] or group["differentiable"])),
+            "fused", group["fused"], "False together with foreach or differentiable",
         )  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """`fused` is a matter of this machine, not of the training: it stays as the constructor was told."""
+        mine = [group["fused"] for group in getattr(self, "param_groups", [])]
+        super().__setstate__(state)
+        for group, fused in zip(self.param_groups, mine, strict=False):
+            group["fused"] = fused
+        for group in self.param_groups:
+            for p in group["params"]:
+                # torch takes the step of what was saved with fused=True to the parameter's device
+                if not group["capturable"] and "step" in self.state.get(p, {}):
+                    self.state[p]["step"] = self.state[p]["step"].cpu()
 
     def _names(self, group: Group) -> tuple[str, ...]:
         mean, variance, *others = super()._names(group)
@@ -176,28 +189,28 @@ class ACProp(AdaptiveOptimizer):
         """Kept in the state, eps alone takes the second moment to eps / (1 - beta2)."""
         return group["eps"] if group["variant"] == "paper" else 2 * group["eps"] / (1 - group["betas"][1])
 
-    def _portions(self, group: Group, rows: list[Row]) -> Iterable[list[Row]]:
-        """The kernel has no temporaries to bound; only `kahan_sum` makes some."""
-        whole = group["fused"] and not group["kahan_sum"] and all(map(is_plain, rows[0]))
-        return [rows] if whole else super()._portions(group, rows)
-
-    def _step_rows(self, group: Group, t: Scalar, rows: list[Row]) -> None:
-        if group["fused"] and all(map(is_plain, rows[0])):
+    def _step_group(
+        self,
+        group: Group,
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        columns: list[list[Tensor]],
+    ) -> None:
+        if group["fused"] and not torch.compiler.is_compiling():
             from acprop.optim.fused import fused_acprop_
 
-            c = VARIANTS[group["variant"]](t, group)
-            rows = fused_acprop_(rows, c, group, moves=not (group["skip_first_step"] and t == 1))
-            for portion in chunks(rows) if rows else []:
-                super()._step_rows(group, t, portion)
-        else:
-            super()._step_rows(group, t, rows)
+            tables = self.__dict__.setdefault("_tables", {})  # no part of the state: not saved, not copied
+            params, grads, steps, *columns = fused_acprop_(group, [params, grads, steps, *columns], tables)
+        if params:
+            super()._step_group(group, params, grads, steps, columns)
 
 
 # -- the variants: coefficients of step t, as arithmetic that holds for floats and for 0-dim tensors -----------------
 
 
 class Coefficients(NamedTuple):
-    """What one step is made of: floats, or 0-dim tensors; a 0 or 1 that changes nothing costs no pass. With s' = s + keep,
+    """What one step is made of: floats or 0-dim tensors; no pass for a 0 or 1 without effect. With s' = s + keep,
 
     x -= lr * (from_grad * g_t + from_mean * m_t) / (sqrt(s' * scale + under_root) + offset)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from acprop.optim.base import AdaptiveOptimizer, Group, Options, descend, number
-from acprop.optim.tensors import Scalar, T, TensorList
+from acprop.optim.tensors import Scalar, T, TensorList, largest
 
 
 class AdaShift(AdaptiveOptimizer):
@@ -62,15 +62,28 @@ class AdaShift(AdaptiveOptimizer):
         # a ring: gradient t is in slot t % keep_num. Stacked, so that it is sharded as the parameter is
         state["grads"] = torch.stack([zeros] * group["keep_num"])
         if group["reduce"]:
-            zeros = (torch.view_as_real(zeros) if zeros.is_complex() else zeros).new_zeros(())
-            state["exp_avg_sq"] = zeros
+            state["exp_avg_sq"] = zeros = torch.zeros((), dtype=zeros.real.dtype, device=p.device)
         state["beta2_power"] = torch.ones_like(zeros)
 
-    def _is_elementwise(self, group: Group) -> bool:
-        return not group["reduce"]
+    def _needs_whole(self, group: Group) -> bool:
+        return group["reduce"] is not None
+
+    def _step_group(
+        self,
+        group: Group,
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        columns: list[list[Tensor]],
+    ) -> None:
+        if group["reduce"]:  # over whole tensors, before shards are stepped on alone
+            slots = [(step + 1) % group["keep_num"] for step in steps]
+            peaks = largest([_read(ring, slot) for ring, slot in zip(columns[3], slots, strict=True)])
+            columns = [*columns[:4], peaks, *columns[4:]]
+        super()._step_group(group, params, grads, steps, columns)
 
     def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
-        exp_avg, exp_avg_sq, beta2_power, grads = state
+        exp_avg, exp_avg_sq, beta2_power, grads = state[:4]
         beta1, beta2 = group["betas"]
         n = group["keep_num"]
         weights = sum(beta1**i for i in range(n))
@@ -82,8 +95,8 @@ class AdaShift(AdaptiveOptimizer):
         exp_avg.sub_(oldest.mul(beta1 ** (n - 1) / weights)).mul_(beta1).add_(grad.mul(taken / weights))
 
         # update the second moment with the gradient n steps old
-        oldest = oldest.norm(torch.inf) if group["reduce"] else oldest
-        exp_avg_sq.mul_(1 - (1 - beta2) * old).add_(oldest.mul(oldest).mul((1 - beta2) * old))
+        size = state[4] if group["reduce"] else oldest
+        exp_avg_sq.mul_(1 - (1 - beta2) * old).add_(size.mul(size).mul((1 - beta2) * old))
 
         # step by the mean over the shifted root mean square
         if group["variant"] == "paper":

@@ -213,34 +213,33 @@ class AdaptiveOptimizer(Optimizer):
         self, group: Group, params: list[Tensor], grads: list[Tensor], steps: list[Tensor], *columns: list[Tensor]
     ) -> None:
         """Fills the lists with what this group steps on. `torch.compile` knows this method by its name."""
+        names_and_columns = list(zip(self._names(group), columns, strict=True))
         for p in group["params"]:
-            if p.grad is None or not p.numel():
+            grad = p.grad
+            if grad is None or not p.numel():
                 continue
-            if p.grad.is_sparse:
+            if grad.is_sparse:
                 raise RuntimeError(f"{type(self).__name__} does not take sparse gradients; use torch.optim.SparseAdam")
             state = self.state[p]
             if not state:
                 on = p.device if group["capturable"] else "cpu"
-                state["step"] = torch.zeros((), dtype=torch.float32, device=on)
+                state["step"] = torch.tensor(0.0, dtype=torch.float32, device=on)
                 self._init_state(p, state, group)
                 if group["kahan_sum"]:
                     state["low_bits"] = no_low_bits(p)
             params.append(p)
-            grads.append(p.grad)
+            grads.append(grad)
             steps.append(state["step"])
-            for name, column in zip(self._names(group), columns, strict=True):
+            for name, column in names_and_columns:
                 column.append(state[name])
 
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
         for name in self.state_names:
             state[name] = torch.zeros_like(p, dtype=_state_dtype(p), memory_format=torch.preserve_format)
 
-    def _is_elementwise(self, group: Group) -> bool:
-        """Whether each element's step hangs on that element alone, so that a shard can be stepped without the rest."""
-        return True
-
     def _needs_whole(self, group: Group) -> bool:
-        return not self._is_elementwise(group)
+        """Whether a step hangs on more than each element alone."""
+        return False
 
     def _step_group(
         self,
@@ -252,9 +251,10 @@ class AdaptiveOptimizer(Optimizer):
     ) -> None:
         rows: list[Row] = list(zip(params, grads, *columns, strict=True))
         lr = group["lr"]
-        if self._is_elementwise(group) and not group["differentiable"]:
+        if not group["differentiable"]:
             rows = list(map(share, rows))
-        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling():
+        unread = not is_plain(steps[0])  # a FakeTensor has no number
+        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling() or unread:
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1

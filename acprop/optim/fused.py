@@ -1,84 +1,214 @@
-"""ACProp's fused step on CPU: builds the kernel of fused.cpp when it is first used, and hands it the tensors.
+"""`ACProp(fused=True)`: hands tensors to a kernel, and hands back those that no kernel takes.
 
-torch's own code cache compiles it, for the vector instructions of this processor, and keeps it where `torch.compile`
-keeps its kernels ($TORCHINDUCTOR_CACHE_DIR).
+A kernel reads and writes memory at an address. What makes a tensor more than its memory (a subclass, a negative bit, a
+mode that watches operations) is looked for here, and goes the default way.
 """
 
-import ctypes
 import math
+from array import array
+from collections.abc import Callable, Iterator
+from ctypes import CDLL, Structure, byref, c_double, c_int64, c_void_p
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import chain, compress
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.nn import Parameter
 
-from acprop.optim.base import LOW_PRECISION, Group, Row
+from acprop.optim import kernel
+from acprop.optim.acprop import VARIANTS
+from acprop.optim.base import Group, number
+from acprop.optim.tensors import LOW_PRECISION, is_plain, share
 
-if TYPE_CHECKING:
-    from acprop.optim.acprop import Coefficients
+Columns = list[list[Tensor]]  # params, grads, steps, then the state as `ACProp._names` has it; a row is a parameter's
 
-KERNELS = {
+TYPES = {
     torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"
 }  # fmt: skip
-# torch vectorises its own kernels by hand and has the compiler's vectoriser off; a root that may set errno stops it
-FLAGS = ("-ftree-loop-vectorize", "-fno-math-errno")
+LOW_BITS = {torch.bfloat16: torch.int16, torch.float16: torch.float16}  # of `kahan_sum`
+# On CPU so many rows at a time that what Python looks at stays in the processor's cache: 2,000 parameters of 1,000
+# elements take 1.2 times as long without.
+ROWS = 128
+PLACE = attrgetter("dtype", "device")
 
 
-@cache
-def library() -> ctypes.CDLL:
-    from torch._inductor.codecache import CppCodeCache
-    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
+class Memory(NamedTuple):
+    """What a kernel knows of rows that are alike."""
 
-    try:
-        return CppCodeCache.load((Path(__file__).parent / "fused.cpp").read_text(), extra_flags=FLAGS)
-    except (InvalidCxxCompiler, CppCompileError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RuntimeError(f"ACProp: fused=True needs a C++ compiler ({reason}); use fused=False") from error
+    group: Group
+    dtype: torch.dtype
+    device: torch.device
+    params: list[Tensor]
+    steps: list[Tensor]
+    words: list[array]  # addresses of params, grads, exp_avgs, exp_avg_vars, max_exp_avg_vars, low_bits; sizes
 
 
-def fused_acprop_(rows: list[Row], c: "Coefficients", group: Group, moves: bool) -> list[Row]:
-    """Steps on every row that the kernel can take, all of one dtype; returns the others."""
-    if rows[0][0].device.type != "cpu":
-        raise RuntimeError(
-            f"ACProp: fused=True runs on CPU, these parameters are on {rows[0][0].device}; use foreach, the default "
-            "there, or torch.compile the step"
-        )
-    ours: list[Row] = []
-    others: list[Row] = []
-    for row in rows:
-        (ours if _takes(*row) else others).append(row)
-    if ours:
-        lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
-        shrink = {False: 1.0, True: 1 - lr * weight_decay, "fixed": 1 - weight_decay}[decoupled]
-        scalars = (
-            lr * moves,
-            shrink,
-            0.0 if decoupled else weight_decay,
-            -1.0 if group["maximize"] else 1.0,
-            *group["betas"],
-            math.inf if group["clip_update"] is None else group["clip_update"],
-            *c,
-        )
-        pointers = ctypes.c_void_p * len(ours)
-        getattr(library(), KERNELS[ours[0][0].dtype])(
-            ctypes.c_int64(len(ours)),
-            *(pointers(*[tensor.data_ptr() for tensor in column]) for column in zip(*ours, strict=True)),
-            (ctypes.c_int64 * len(ours))(*[row[0].numel() for row in ours]),
-            (ctypes.c_double * len(scalars))(*scalars),
-        )
-        # the kernel wrote behind autograd's back
-        torch.autograd.graph.increment_version([tensor for param, _, *state in ours for tensor in (param, *state)])
+def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Columns:
+    """Steps on every row that a kernel takes; returns the others. `tables` is what kernels keep between steps.
+
+    Raises:
+        RuntimeError: for a device that has no kernel, or where the kernel cannot be had.
+    """
+    if _operations_are_watched():
+        return columns
+    if not all(map(is_plain, columns[0])):
+        columns = _shares(columns)
+    others: Columns = [[] for _ in columns]
+    count = len(columns[0])
+    at_once = ROWS if columns[0][0].is_cpu else count
+    for start in range(0, count, at_once):
+        for dtype, device, rows in _alike([column[start : start + at_once] for column in columns]):
+            for ours, words in _split(rows, dtype, device, group, others):
+                _step_on(device)(Memory(group, dtype, device, ours[0], ours[2], words), tables)
     return others
 
 
-def _takes(param: torch.Tensor, grad: torch.Tensor, *state: torch.Tensor) -> bool:
-    """Dense, in one order, and of the types that the kernel knows."""
-    kept = torch.float32 if param.dtype in LOW_PRECISION else param.dtype
-    stride = param.stride()
+def scalars(group: Group, t: Any) -> tuple[Any, ...]:
+    """What a kernel knows of step `t`, in the order of `Scalars` in fused.cpp: floats, or tensors like `t`."""
+    c = VARIANTS[group["variant"]](t, group)
+    lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
     return (
-        param.dtype in KERNELS
-        and grad.dtype == param.dtype
-        and (param.is_contiguous() or (param.dim() == 4 and param.is_contiguous(memory_format=torch.channels_last)))
-        and grad.stride() == stride
-        and all(tensor.dtype == kept and tensor.stride() == stride for tensor in state)
+        lr * (1 - number(t == 1, t)) if group["skip_first_step"] else lr,
+        {False: 1.0, True: 1 - lr * weight_decay, "fixed": 1 - weight_decay}[decoupled],
+        0.0 if decoupled else weight_decay,
+        -1.0 if group["maximize"] else 1.0,
+        *group["betas"],
+        math.inf if group["clip_update"] is None else group["clip_update"],
+        c.from_grad, c.from_mean, c.keep, c.scale, c.under_root, c.offset,
+    )  # fmt: skip
+
+
+# -- what a kernel takes -----------------------------------------------------------------------------------------------
+
+
+def _operations_are_watched() -> bool:
+    """By a `TorchDispatchMode` (FakeTensorMode, a tracer, a counter) or a transform of torch.func."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _shares(columns: Columns) -> Columns:
+    """Of DTensors, what lies in this process."""
+    params, grads, steps, *states = columns
+    shared = [share(row) for row in zip(params, grads, *states, strict=True)]
+    params, grads, *states = map(list, zip(*shared, strict=True))
+    return [params, grads, steps, *states]
+
+
+def _alike(columns: Columns) -> Iterator[tuple[torch.dtype, torch.device, Columns]]:
+    """The rows of each type and device."""
+    kinds = [(p.dtype, p.device) for p in columns[0]]
+    for kind in set(kinds):
+        yield *kind, _only(columns, [other == kind for other in kinds])
+
+
+def _split(
+    rows: Columns, dtype: torch.dtype, device: torch.device, group: Group, others: Columns
+) -> Iterator[tuple[Columns, list[array]]]:
+    """The rows that a kernel takes, if any; the rest is added to `others`."""
+    if words := _words(rows, dtype, device, group):
+        yield rows, words
+        return
+    taken = [bool(_words([[t] for t in row], dtype, device, group)) for row in zip(*rows, strict=True)]
+    for column, rest in zip(others, _only(rows, [not takes for takes in taken]), strict=True):
+        column.extend(rest)
+    if any(taken):
+        ours = _only(rows, taken)
+        yield ours, _words(ours, dtype, device, group)
+
+
+def _only(columns: Columns, wanted: list[bool]) -> Columns:
+    return columns if all(wanted) else [list(compress(column, wanted)) for column in columns]
+
+
+def _words(rows: Columns, dtype: torch.dtype, device: torch.device, group: Group) -> list[array]:
+    """`Memory.words` where all these are plain memory of known types, the tensors of a row in one order; else empty."""
+    # first of all the class: a subclass may answer everything else as it likes
+    if dtype not in TYPES or device.type == "meta" or not {Tensor, Parameter}.issuperset(map(type, chain(*rows))):
+        return []
+    params, grads, steps, exp_avgs, exp_avg_vars, *more = rows
+    maxima = more.pop(0) if group["amsgrad"] else []
+    low_bits = more.pop() if group["kahan_sum"] and dtype in LOW_PRECISION else []
+    moved = [params, grads, exp_avgs, exp_avg_vars, maxima, low_bits]
+    kept = torch.float32 if dtype in LOW_PRECISION else dtype
+    counted_on = device if group["capturable"] else torch.device("cpu")
+    try:
+        sizes = list(map(Tensor.size, params))
+        if not (
+            {(dtype, device)}.issuperset(map(PLACE, grads))
+            and {(kept, device)}.issuperset(map(PLACE, chain(exp_avgs, exp_avg_vars, maxima)))
+            and {(LOW_BITS.get(dtype), device)}.issuperset(map(PLACE, low_bits))
+            and {(torch.float32, counted_on)}.issuperset(map(PLACE, steps))
+            and {1}.issuperset(map(Tensor.numel, steps))
+            and all(list(map(Tensor.size, column)) == sizes for column in moved[1:] if column)
+            and not any(map(Tensor.is_neg, chain(params, grads)))
+            and (
+                all(map(Tensor.is_contiguous, chain(*moved)))
+                or all(map(_in_one_order, *[column for column in moved if column]))
+            )
+        ):
+            return []
+        words = [array("Q", map(Tensor.data_ptr, column)) for column in moved]
+    except RuntimeError:  # sparse, nested: what has no size, order or memory raises when asked for it
+        return []
+    if any(0 in column for column in words):  # zeros that are only promised; freed storage
+        return []
+    return [*words, array("Q", map(Tensor.numel, params))]
+
+
+def _in_one_order(*row: Tensor) -> bool:
+    """Dense, the n-th element at the same place in each."""
+    return all(map(Tensor.is_contiguous, row)) or (
+        row[0].dim() == 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in row)
     )
+
+
+# -- kernels -----------------------------------------------------------------------------------------------------------
+
+
+def _step_on(device: torch.device) -> Callable[[Memory, dict[Any, Any]], None]:
+    if device.type == "cpu":
+        return step_on_cpu
+    if device.type != "cuda":
+        raise RuntimeError(
+            f"ACProp: fused=True runs on cpu and cuda, these parameters are on {device}; use fused=False"
+        )
+    try:
+        from acprop.optim.fused_triton import step_by_triton
+    except ImportError as error:
+        raise RuntimeError(f"ACProp: fused=True on {device} needs Triton ({error}); use fused=False") from error
+    return step_by_triton
+
+
+class _Tensors(Structure):
+    _fields_ = (
+        ("count", c_int64), ("params", c_void_p), ("grads", c_void_p), ("exp_avgs", c_void_p),
+        ("exp_avg_vars", c_void_p), ("max_exp_avg_vars", c_void_p), ("low_bits", c_void_p), ("sizes", c_void_p),
+    )  # fmt: skip
+
+
+@cache
+def library() -> CDLL:
+    return kernel.load(torch.backends.cpu.get_cpu_capability())
+
+
+def step_on_cpu(memory: Memory, tables: dict[Any, Any]) -> None:
+    kernels = library()
+    count = len(memory.params)
+    ages = array("d", bytes(8 * count))
+    steps = array("Q", map(Tensor.data_ptr, memory.steps))
+    torch.autograd.graph.increment_version(memory.params)  # the kernel writes behind autograd's back
+    kernels.advance(c_int64(count), _address(steps), _address(ages))
+    group = {**memory.group, "lr": float(memory.group["lr"])}
+    for t in set(ages):
+        rows = memory.words
+        if ages.count(t) != count:
+            rows = [array("Q", compress(column, [age == t for age in ages])) for column in rows]
+        tensors = _Tensors(len(rows[0]), *map(_address, rows))
+        values = scalars(group, t)
+        getattr(kernels, TYPES[memory.dtype])(byref(tensors), (c_double * len(values))(*values))
+
+
+def _address(numbers: array) -> c_void_p:
+    return c_void_p(numbers.buffer_info()[0] if numbers else None)

@@ -55,9 +55,6 @@ class TensorList(list[Tensor]):
         torch._foreach_lerp_(self, end, weight)
         return self
 
-    def norm(self, order: float) -> "TensorList":
-        return TensorList(torch._foreach_norm(self, order))
-
     def sign(self) -> "TensorList":
         return TensorList(torch._foreach_sign(self))
 
@@ -129,9 +126,31 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor if is_plain(tensor) or not hasattr(tensor, "full_tensor") else tensor.full_tensor()
 
 
+def largest(tensors: list[Tensor]) -> list[Tensor]:
+    """The largest magnitude in each tensor; of a DTensor, in all its shards, of which this process's may be empty."""
+    shards = [share((t, t))[0] for t in tensors]
+    shards = [torch.view_as_real(t) if t.is_complex() else t for t in shards]
+    together = [t for t in shards if is_plain(t) and t.numel()]
+    found = dict(zip(map(id, together), torch._foreach_norm(together, torch.inf) if together else [], strict=True))
+    alone = [found[id(t)] if id(t) in found else t.norm(torch.inf) if t.numel() else t.new_zeros(()) for t in shards]
+    return [_over_shards(t, one) for t, one in zip(tensors, alone, strict=True)]
+
+
+def _over_shards(tensor: Tensor, peak: Tensor) -> Tensor:
+    if is_plain(tensor):
+        return peak
+    from torch.distributed.tensor import DTensor, Partial, Replicate
+
+    if not isinstance(tensor, DTensor):
+        return peak
+    placements = [Replicate() if placement.is_replicate() else Partial("max") for placement in tensor.placements]
+    return DTensor.from_local(peak, tensor.device_mesh, placements).full_tensor()
+
+
 def as_real(row: Row) -> Row:
     """Complex numbers as pairs of real ones, low-precision gradients in float32."""
     if row[0].is_complex():
+        row = (row[0], row[1].resolve_conj(), *row[2:])
         row = tuple(torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in row)
     if row[0].dtype in LOW_PRECISION:
         row = (row[0], row[1].float(), *row[2:])

@@ -34,13 +34,12 @@ def report(words: list[str]) -> int:
     if os.environ.get("ACPROP_RUNS") and not runs_root().is_dir():
         raise UsageError(f"ACPROP_RUNS={str(runs_root())!r} is no folder: set it to the root of your runs, or unset it")
     material = build.gather()
-    made = build.write(material, results_root(), words)
-    for path in made:
+    written, made = build.write(material, results_root(), words)
+    for path in written:
         print(path)
-    if not made:
+    if not written:
         print("no records yet: `make quick` makes some")
-    shown, _ = build.artefacts(material)
-    for why, folders in tasks.unshown([*material.records, *material.twins], shown).items():
+    for why, folders in tasks.unshown([*material.records, *material.twins], made).items():
         print(f"not shown, {why}: {len(folders)} run(s), e.g. {folders[0]}")
     for problem in material.problems:
         print(f"left out: {problem}", file=sys.stderr)

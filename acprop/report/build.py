@@ -48,12 +48,15 @@ def _sound(records: Iterable[Record], problems: list[str]) -> list[Record]:
 def artefacts(material: Material) -> tuple[list[Artefact], list[claims.Row]]:
     rows = claims.ledger(material.records)
     made = [*tasks.artefacts(material.records), *claims.paper_tables(rows, material.records)]
+    made += claims.mutants_table(rows, material.records)
     return [*made, *own.beside(material.twins, material.published)], rows
 
 
-def write(material: Material, root: Path, words: Sequence[str] = WORDS, fresh: bool = False) -> list[Path]:
-    """Writes what `words` name under `root`, and takes away what no artefact is any more. A figure is drawn again only
-    if what it is made from has changed, or if `fresh`."""
+def write(
+    material: Material, root: Path, words: Sequence[str] = WORDS, fresh: bool = False
+) -> tuple[list[Path], list[Artefact]]:
+    """Writes what `words` name under `root`, and takes away what no artefact is any more; returns the files and
+    what they show. A figure is drawn again only if what it is made from has changed, or if `fresh`."""
     made, rows = artefacts(material)
     drawn = {} if fresh else _drawn(root)
     written: list[Path] = []
@@ -79,7 +82,7 @@ def write(material: Material, root: Path, words: Sequence[str] = WORDS, fresh: b
         write_atomically(root / DRAWN, json.dumps({a.name: drawn[a.name] for a in made if a.name in drawn}, indent=0))
     if set(words) == set(WORDS):
         _clear(root, set(written))
-    return written
+    return written, made
 
 
 def refresh(task: str) -> list[str]:

@@ -20,10 +20,10 @@ from acprop.report.page_runs import Runs
 from acprop.runs.record import write_atomically
 
 TEMPLATE = "page.html.j2"
-IMAGES, IMAGE = 2_800_000, 120_000  # bytes that all pictures, and one, may take, before base64
+IMAGES, IMAGE = 2_000_000, 120_000  # bytes that all pictures, and one, may take, before base64
 WIDTH = 1100  # pixels
 
-MARKS = dict(zip(rules.VERDICTS, "✓✗?◔–", strict=True))
+MARKS = dict(zip(rules.VERDICTS, "✓≈✗⊥?…◔–", strict=True))
 
 
 class Picture(NamedTuple):
@@ -88,7 +88,7 @@ def _slug(text: str) -> str:
 
 def _embeddable(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", r"<\/")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
 
 
 def _picture(path: Path, limit: int) -> Picture:

@@ -37,7 +37,7 @@ def _is_publishable(record: Record) -> bool:
 def rebuild(texts: Sequence[str]) -> int:
     """results/ from the published records alone."""
     _refuse(texts)
-    written = build.write(_published(), RESULTS, fresh=True)
+    written, _ = build.write(_published(), RESULTS, fresh=True)
     print(f"{len(written)} files of {RESULTS} rebuilt")
     return 0
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from acprop.runs import conf
 from acprop.runs.identity import flatten, identity
 from acprop.runs.record import Record
@@ -22,8 +20,8 @@ def cell_settings(record: Record, of: str | None = None) -> dict[str, Any] | Non
     default the table that the run took its settings from."""
     s = record.summary
     of = of or (record.config.get("tuned") or {}).get("of") or s["dataset"]
-    path = conf.CONF / s["task"] / "tuned" / of / s["model"] / f"{s['optimizer']}.yaml"
-    return yaml.safe_load(path.read_text())["optimizer"] if path.exists() else None
+    name = f"{s['task']}/tuned/{of}/{s['model']}/{s['optimizer']}"
+    return conf.read(name)["optimizer"] if conf.exists(name) else None
 
 
 def is_tuned(record: Record, of: str | None = None) -> bool:

@@ -244,6 +244,14 @@ def difference(
     return mean - published.value, mean - published.value - half, mean - published.value + half
 
 
+def mean_difference(x: Sequence[float], y: Sequence[float], level: float = 0.05) -> tuple[float, float, float]:
+    """(mean of x minus mean of y, low, high): Welch's interval of level 1 - 2 `level`."""
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(x, y, equal_var=False).confidence_interval(1 - 2 * level)
+    return fmean(x) - fmean(y), float(interval.low), float(interval.high)
+
+
 def _error(std: Any, n: int, published: Published) -> tuple[Any, Any]:
     """(standard error of the difference, its degrees of freedom)."""
     import numpy as np

@@ -23,6 +23,10 @@ def read(name: str) -> Any:
     return yaml.safe_load((CONF / f"{name}.yaml").read_text())
 
 
+def exists(name: str) -> bool:
+    return (CONF / f"{name}.yaml").exists()
+
+
 def options(folder: Path) -> list[str]:
     """The files of a config group, and of the groups in it."""
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
@@ -47,22 +51,25 @@ def require_tuned(config: dict[str, Any]) -> None:
 # -- sweeps ------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def protocols() -> dict[str, dict[str, Any]]:
     """name -> the protocol of conf/sweep/<name>.yaml: task, cells, grids, tuning, report."""
     return {name: read(f"sweep/{name}")["sweep"] for name in options(CONF / "sweep")}
 
 
+@cache
 def every(overrides: str) -> list[dict[str, Any]]:
     """`a=1,2 b=3` as [{"a": 1, "b": 3}, {"a": 2, "b": 3}]: what Hydra makes of it, for plain values."""
     words = [word.partition("=") for word in overrides.split()]
-    values = [[yaml.safe_load(_float(one)) for one in text.split(",")] for _, _, text in words]
+    values = [[_value(one) for one in text.split(",")] for _, _, text in words]
     keys = [key for key, _, _ in words]
     return [dict(zip(keys, choice, strict=True)) for choice in itertools.product(*values)]
 
 
-def _float(text: str) -> str:
+def _value(text: str) -> Any:
     """YAML takes 1e-3 for a word."""
+    value = yaml.safe_load(text)
     try:
-        return repr(float(text)) if "e" in text.lower() else text
+        return float(value) if isinstance(value, str) else value
     except ValueError:
-        return text
+        return value

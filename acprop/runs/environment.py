@@ -17,6 +17,7 @@ import torch
 from acprop.runs import distributed
 from acprop.runs.errors import require, require_one_of
 
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 PACKAGES = (
     "acprop", "torch", "torchvision", "numpy", "hydra-core", "wandb", "stable_baselines3", "gymnasium", "ve-fairseq",
     "sacrebleu",
@@ -33,6 +34,11 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda")
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one GPU a process
     return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+
+
+def require_precision(name: str, device: torch.device) -> None:
+    require_one_of("precision", name, PRECISIONS)
+    require(name != "tf32" or device.type == "cuda", "precision", name, "on a GPU alone; a CPU computes fp32")
 
 
 def available_cores() -> int:
@@ -57,8 +63,19 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+
+
+def set_arithmetic(device: torch.device, precision: str, deterministic: bool) -> None:
+    """How a GPU computes in this process. torch lets cuDNN's convolutions use TF32, 10 bits of a mantissa for 23, unless
+    told otherwise; here they do so with precision=tf32 alone, matrix products likewise. Speed is the default: cuDNN tries
+    its algorithms and takes the fastest. With `deterministic` all that torch can do in one order is done so; what has no
+    such form is told in a warning. A CPU computes as it always does."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a process first multiplies
+    torch.use_deterministic_algorithms(deterministic and device.type == "cuda", warn_only=True)
 
 
 @cache
@@ -84,7 +101,7 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def describe(device: torch.device) -> dict[str, Any]:
+def describe(device: torch.device, precision: str) -> dict[str, Any]:
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -97,6 +114,18 @@ def describe(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
+        "precision": precision,
+        **(_gpu_arithmetic() if device.type == "cuda" else {}),
+    }
+
+
+def _gpu_arithmetic() -> dict[str, bool]:
+    """As torch has it, whoever set it."""
+    return {
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_convolution": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
 
 

@@ -22,7 +22,8 @@ Config = dict[str, Any]
 
 # Settings that say where, when, why and under which name a run happens, not what it computes. `scale` and `tuned` only
 # feed other settings, which are hashed themselves. `device`, `threads` and `compile` change the last bits of a sum, not
-# the experiment; `workers` read files. `seed` is a folder of its own. `figure` is what old records were labelled with.
+# the experiment, `deterministic` those of a GPU; `workers` read files. `seed` is a folder of its own. `figure` is what
+# old records were labelled with.
 NOT_IDENTITY = frozenset(
     {
         "seed",
@@ -36,6 +37,7 @@ NOT_IDENTITY = frozenset(
         "tuned",
         "telemetry",
         "compile",
+        "deterministic",
         "workers",
         "figure",
     }

@@ -66,6 +66,8 @@ class Run:
         self.select = select
         self.dir = run_dir(config)
         self.device = environment.pick_device(config["device"])
+        self.precision = config.get("precision", "fp32")
+        environment.require_precision(self.precision, self.device)
         self.epoch = self.batch = self.step = self.samples = 0
         self.lr: float | None = None
         self.finished = False
@@ -116,6 +118,7 @@ class Run:
         self._resumed = self._saved is not None
         # Said each time, not left to the environment: a launcher's worker must compute the same bits as this process.
         torch.set_num_threads(self.config["threads"] or environment.cores_of_this_process())
+        environment.set_arithmetic(self.device, self.precision, self.config.get("deterministic", False))
         environment.seed_everything(self.config["seed"])
         self._metrics: MetricsFile | None = None
         self._started = self._last_save = time.monotonic()
@@ -131,7 +134,7 @@ class Run:
             "selection": f"{self.select[1]} of {self.select[0]} over epochs" if self.select else None,
             "attempts": (self._previous or {}).get("attempts", 0) + 1,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            **environment.describe(self.device),
+            **environment.describe(self.device, self.precision),
             "processes": distributed.world_size(),
         }
         self._watch = Watch(self._give_up)

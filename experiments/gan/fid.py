@@ -82,7 +82,9 @@ class FID:
         real = data.train_images if reference == "train" else data.test_images
         dims, n = features.dims, len(real)
         require(count > dims, "fid_count", count, f"more than the {dims} features of the network")
-        require(n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images")
+        require(
+            n > dims, "fid_network", features.facts["network"], f"{dims} features need more than {n} {reference} images"
+        )
         self.features, self.count, self.batch_size = features, count, batch_size
         self.real = self.see(real)
         self.mean, self.cov = _moments(self.real)
@@ -171,7 +173,9 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     from acprop.runs.launch import build
     from experiments.images.train import train
 
-    shared = {key: cfg[key] for key in ("dataset", "device", "checkpoint_every_s", "tracking", "scale")}
+    shared = {
+        key: cfg[key] for key in ("dataset", "device", "deterministic", "checkpoint_every_s", "tracking", "scale")
+    }
     names = {**cfg.classifier.names, "dataset": cfg.names.dataset}
     once = {"task": "features", "seed": 0, "force": False, "threads": 1, "names": names}
     settings = OmegaConf.create({**resolved(cfg.classifier), **shared, **once})

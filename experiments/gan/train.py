@@ -11,19 +11,20 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from acprop.runs import Diverged, Run, distributed, require, require_one_of
-from acprop.runs.environment import pick_device
+from acprop.runs.environment import pick_device, require_precision
 from acprop.runs.launch import build
 from experiments.gan.fid import FID, make_features
 from experiments.gan.models import GAN
 from experiments.images.data import ImageData, generator
 from experiments.images.models.convolutions import require_safe
-from experiments.images.train import CHECK_EVERY, autocast
+from experiments.images.train import CHECK_EVERY, COMPILE, autocast, compile_in_place
 
 GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where the generator knows classes
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -50,6 +51,7 @@ def train(cfg: DictConfig) -> None:
         average = AveragedModel(gan.generator, multi_avg_fn=get_ema_multi_avg_fn(cfg.ema)) if cfg.ema else None
         judged = average.module if average else gan.generator
         fid = FID(features, data, cfg.fid_count, cfg.fid_batch_size, cfg.fid_reference)
+        scaler = torch.amp.GradScaler(run.device.type, enabled=cfg.precision == "fp16")
         losses = torch.zeros(2, device=run.device, dtype=torch.float64)  # this epoch's sums: discriminator, generator
         run.describe(
             parameters={"generator": size(gan.generator), "discriminator": size(gan.discriminator)},
@@ -59,14 +61,16 @@ def train(cfg: DictConfig) -> None:
         run.register(
             generator=gan.generator, discriminator=gan.discriminator, optimizer=g_optimizer, d_optimizer=d_optimizer,
             losses=losses, **({"average": average} if average else {}),
+            **({"scaler": scaler} if scaler.is_enabled() else {}),
         )  # fmt: skip
+        compile_networks(gan, cfg.compile)
 
         real_batches = gan.d_steps + gan.loss.relativistic  # a step takes so many batches of real images
         reals = data.endless_batches(cfg.seed, cfg.batch_size, start=run.step * real_batches, memory_format=layout)
         bar = tqdm(total=cfg.steps, initial=run.step, unit="step", disable=not sys.stderr.isatty(), leave=False)
         for _ in run.epochs(cfg.steps // cfg.fid_every):
             for _ in run.batches(range(run.batch, cfg.fid_every)):
-                gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses)
+                gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses, scaler)
                 if average:
                     average.update_parameters(gan.generator)
                 run.samples += cfg.batch_size * real_batches
@@ -97,7 +101,8 @@ def check(cfg: DictConfig) -> None:
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
     require(cfg.steps % cfg.fid_every == 0, "steps", cfg.steps, f"a multiple of fid_every={cfg.fid_every}")
     require(cfg.ema is None or 0 < cfg.ema < 1, "ema", cfg.ema, "a number between 0 and 1, or null for none")
-    require_one_of("precision", cfg.precision, ("fp32", "bf16"))
+    require_precision(cfg.precision, pick_device(cfg.device))
+    require_one_of("compile", cfg.compile, COMPILE)
     require_one_of("mirror", cfg.mirror, (True, False))
     require_one_of("fid_reference", cfg.fid_reference, ("test", "train"))
     require_one_of("fid_mode", cfg.fid_mode, ("eval", "train"))
@@ -114,9 +119,19 @@ def size(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
+def compile_networks(gan: GAN, how: bool | str) -> None:
+    """But for spectral norm: it changes its buffers, the discriminator sees two batches before one backward pass, and
+    the compiler keeps some of the buffers themselves for that pass."""
+    for net in (gan.generator, gan.discriminator):
+        for part in net.modules():
+            if how and isinstance(part, _SpectralNorm):
+                part.forward = torch.compiler.disable(part.forward)  # type: ignore[method-assign]
+        compile_in_place(net, how)
+
+
 def gan_step(
     gan: GAN, g_optimizer: Optimizer, d_optimizer: Optimizer, reals: Batches, batch_size: int, precision: str,
-    losses: Tensor,
+    losses: Tensor, scaler: torch.amp.GradScaler,
 ) -> None:  # fmt: skip
     """`d_steps` optimizer steps of the discriminator, then one of the generator; adds their mean losses to `losses`."""
     g, d, device = gan.generator, gan.discriminator, losses.device
@@ -128,9 +143,7 @@ def gan_step(
                 fake = g(z, fake_y)
             real_logits, fake_logits = d(x, y), d(fake, fake_y)
         loss = gan.loss.discriminator(real_logits.float(), fake_logits.float())
-        d_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        d_optimizer.step()
+        update(d_optimizer, loss, scaler)
         losses[0] += loss.detach() / gan.d_steps
 
     d.requires_grad_(False)  # its gradients are not wanted now
@@ -139,11 +152,16 @@ def gan_step(
         fake_logits = d(g(z, fake_y), fake_y)
         real_logits = d(*next(reals)) if gan.loss.relativistic else fake_logits
     loss = gan.loss.generator(real_logits.float(), fake_logits.float())
-    g_optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    g_optimizer.step()
+    update(g_optimizer, loss, scaler)
     d.requires_grad_(True)
     losses[1] += loss.detach()
+
+
+def update(optimizer: Optimizer, loss: Tensor, scaler: torch.amp.GradScaler) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
 
 
 def fixed_noise(gan: GAN, count: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:

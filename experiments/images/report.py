@@ -1,11 +1,12 @@
 """What every task that classifies images shows: test accuracy as table and curves, a pair for each data set and scale.
 The paper draws one run a curve; here a band is the range over seeds."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from acprop.report.artefacts import Artefact, figure, table
-from acprop.report.cells import Measure, Reference, wide
+from acprop.report.cells import Measure, Reference, summary, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import (
     Cells,
@@ -21,6 +22,7 @@ from acprop.report.records import (
 from acprop.report.style import dataset_name, look, model_name, order
 from acprop.runs.record import FINISHED, Record
 
+LINES = 24  # in a panel
 Paper = dict[tuple[str, str], dict[str, Any]]  # (model, optimizer) -> the paper's numbers
 Overlay = dict[tuple[str, str], list[tuple[float, float]]]  # (model, optimizer) -> (epoch, test top-1)
 
@@ -135,6 +137,11 @@ def _curves(axis: Any, cells: dict[str, list[Record]], metric: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(cells) > LINES:  # more than anybody tells apart
+        last = {label: summary(group, Measure("", "", _last(metric))) for label, group in cells.items()}
+        best = sorted(cells, key=lambda label: -getattr(last[label], "mean", -math.inf))[:LINES]
+        axis.text(0.02, 0.02, f"the best {LINES} of {len(cells)} settings", transform=axis.transAxes, fontsize=7)
+        cells = {label: cells[label] for label in best}
     tops: dict[str, float] = {}
     for label in sorted(cells, key=lambda label: order(label.split(" ")[0])):
         curves = [record.curve("test", metric) for record in cells[label] if record.status in FINISHED]

@@ -7,8 +7,8 @@ The learning rate belongs to the global batch and is never scaled behind the use
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +23,15 @@ from experiments.images.data import Images
 from experiments.images.models.convolutions import require_safe
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+COMPILE = (False, True, "reduce-overhead", "max-autotune")
 
 
 def train(cfg: DictConfig) -> float | None:
     """Trains one cell and leaves its record. Returns its score, top-1 of the last epoch, or None if it diverged."""
     for name in ("epochs", "batch_size"):
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
-    require_one_of("precision", cfg.precision, PRECISIONS)
+    require_one_of("compile", cfg.compile, COMPILE)
     split = "validation" if cfg.held_out else "test"
 
     with Run.open(cfg, select=(f"{split}/top1", "max"), several_ranks=True) as run:
@@ -55,13 +56,14 @@ def train(cfg: DictConfig) -> float | None:
         )
         run.register(model=model, optimizer=optimizer, schedule=schedule, scaler=scaler, totals=totals)
 
-        network: Any = torch.compile(model) if cfg.compile else model
+        compile_in_place(model, cfg.compile)
         world = distributed.world_size()
-        trained = DistributedDataParallel(network) if world > 1 else network
+        trained = DistributedDataParallel(model) if world > 1 else model
         ranks = {"rank": distributed.rank(), "world": world}
         steps = -(-data.train_size // cfg.batch_size)
         quiet = not (run.leader and sys.stderr.isatty())
         bar = tqdm(total=cfg.epochs * steps, initial=run.step, unit="step", disable=quiet, leave=False)
+        curve: list[float] = []  # of test top-1, as the terminal shows it
         for epoch in run.epochs(cfg.epochs):
             trained.train()
             batches = data.train_batches(cfg.seed, epoch, cfg.batch_size, run.batch, layout, **ranks)
@@ -75,20 +77,27 @@ def train(cfg: DictConfig) -> float | None:
             train_loss, train_top1, train_top5 = means(distributed.add_up(totals))
             run.require_finite("training loss", train_loss)
             distributed.same_buffers(model)
-            test_loss, test_top1, test_top5 = evaluate(network, data, cfg.precision, layout, run.device, **ranks)
+            test_loss, test_top1, test_top5 = evaluate(model, data, cfg.precision, layout, run.device, **ranks)
             run.log("train", loss=train_loss, top1=train_top1, top5=train_top5)
             run.log(split, loss=test_loss, top1=test_top1, top5=test_top5)
             run.describe(unreadable_images=len(set().union(*distributed.gather(data.unreadable))))
             totals.zero_()
             schedule.step()
             if run.leader:
+                curve.append(test_top1)
                 message = (
                     f"epoch {epoch + 1}/{cfg.epochs}: train loss {train_loss:.4f}, {split} top-1 {test_top1:.2f} %"
                 )
+                message += f"  {bars(curve)}"
                 bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
         bar.close()
         return run.values[f"{split}/top1"]
     return None  # diverged
+
+
+def bars(percent: Sequence[float], most: int = 40) -> str:
+    """The last `most` values between 0 and 100 as a curve of blocks."""
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(value / 12.5))] for value in percent[-most:])
 
 
 def load(cfg: DictConfig) -> Images:
@@ -138,7 +147,13 @@ def evaluate(
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
+    return torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST)
+
+
+def compile_in_place(net: nn.Module, how: bool | str) -> None:
+    """torch.compile, `how` being one of COMPILE; names of parameters stay as they are."""
+    if how:
+        net.compile(mode=None if how is True else how)
 
 
 def count(totals: Tensor, logits: Tensor, loss: Tensor, y: Tensor) -> None:

@@ -22,10 +22,6 @@ def wrong(record: Record, passes: Callable[[str], bool]) -> list[str]:
     return [name for name in record.config["study"]["mutants"] if passes(name)]
 
 
-def names(optimizers: Sequence[str]) -> str:
-    return ", ".join(look(name).label for name in optimizers)
-
-
 # -- maps ------------------------------------------------------------------------------------------------------------
 
 
@@ -47,7 +43,8 @@ def map_panel(evidence: Evidence, part: str, problem: str, criterion: str, panel
     if record is None:
         return Outcome(rules.NOT_RUN)
     found = _panel(record, panel)
-    assert found.differ is not None and found.published is not None
+    assert found.differ is not None
+    assert found.published is not None
     size, converge = found.converges.size, int(found.converges.sum())
     variants = {panel, *(VARIANTS_OF_ACPROP if panel == "acprop" else ())}
     others = {other.name: other.converges for other in panels(record) if other.name not in variants}
@@ -206,6 +203,9 @@ def final_smallest(
         holds.append(smallest(subject, choice))
     alike = wrong(record, lambda name: all(smallest(name, choice) for choice in choices))
     verdict = rules.of_fact(all(holds), alike) if len(set(holds)) == 1 else rules.INCONCLUSIVE
+    fixed = [name for name in (subject, *rivals) if f"{name}/published/{metric}" in last]
+    each = ", ".join(f"{look(name).label} {last[f'{name}/published/{metric}']:.3g}" for name in fixed)
+    told.append(f"lr that the published curve follows: {each}")
     flips = "" if len(set(holds)) == 1 else "; which is nearest depends on the rule, so neither is claimed"
     return _exact(verdict, "; ".join(told) + flips, record, mutants=alike)
 

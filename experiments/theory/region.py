@@ -25,7 +25,7 @@ def study(
     every = np.arange(periods["first"], periods["last"] + 1)
     gradient, converges = PERIODIC[problem].gradient, []
     for name in (*optimizers, *mutants):
-        cells = np.array([[drift(name, gradient, P, b1, beta2(x_axis)) > 0 for P in every] for b1 in beta1])
+        cells = np.array([[drift(name, gradient, int(P), b1, beta2(x_axis)) > 0 for P in every] for b1 in beta1])
         diverges = ~cells
         at = every[diverges.any((0, 2))]
         run.log(name, cells=cells.size, diverge=diverges.sum(), **({"first_P": at[0]} if len(at) else {}))

@@ -33,7 +33,9 @@ def require_packages() -> None:
     raise UsageError(f"task=transformer: {', '.join(missing)} is not installed; {remedy}")
 
 
-def fairseq(tool: str, *options: str, threads: int = 1, log: Path | None = None) -> Generator[str, None, None]:
+def fairseq(
+    tool: str, *options: str, threads: int = 1, tf32: bool = False, log: Path | None = None
+) -> Generator[str, None, None]:
     """Runs `python -m fairseq_cli.<tool>` with the suite's plugin and yields what it says, line by line, as it says it.
 
     Closing the iterator ends the child. The child ends by itself when this process is gone (see fairseq_plugin).
@@ -42,6 +44,7 @@ def fairseq(tool: str, *options: str, threads: int = 1, log: Path | None = None)
         tool: train, preprocess, generate.
         options: its command line.
         threads: CPU threads.
+        tf32: let a GPU's matrix products use TF32.
         log: a file that gets every line too, appended.
 
     Raises:
@@ -56,6 +59,7 @@ def fairseq(tool: str, *options: str, threads: int = 1, log: Path | None = None)
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(threads),
+            **({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"} if tf32 else {}),
         },
     )  # fmt: skip
     assert child.stdout

@@ -12,6 +12,7 @@ from experiments.transformer.checkpoints import of_epoch
 from experiments.transformer.corpus import Corpus
 
 LOG_INTERVAL = 20  # updates between two lines of the log: a progress bar, not a result
+HALF = {"fp16": ["--fp16"], "bf16": ["--bf16"]}
 LONGEST = {"max_len_a": 1.2, "max_len_b": 10}  # a translation has at most a * source + b tokens
 
 
@@ -51,6 +52,8 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
         "--update-epoch-batch-itr", True,
         "--log-format", "json", "--log-interval", LOG_INTERVAL,
     ]  # fmt: skip
+    if cfg.precision in HALF:  # every tensor its own copy in fp32: AdaShift reduces by tensors
+        options += [*HALF[cfg.precision], "--fp16-no-flatten-grads"]
     if epoch:
         path = of_epoch(folder, epoch)
         if not path.exists():

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from acprop.runs import Run, require
+from acprop.runs.environment import pick_device
 from acprop.runs.launch import build
 from experiments.transformer import checkpoints
 from experiments.transformer.child import fairseq
@@ -35,12 +36,14 @@ def train(cfg: DictConfig) -> None:
         corpus = build("dataset", cfg.dataset)
         folder, cpu = run.dir / "fairseq", run.device.type == "cpu"
         run.describe(languages=f"{corpus.source}-{corpus.target}", **{f"{k}_size": n for k, n in corpus.sizes.items()})
+        run.describe(**corpus.facts)
         if corpus.published is not None:
             run.describe(published_data=corpus.published)
         run.register()  # the state is in fairseq's checkpoints
         options = training_options(cfg, corpus, folder, run.epoch, cpu)
         bar = tqdm(total=cfg.epochs, initial=run.epoch, unit="epoch", disable=not sys.stderr.isatty(), leave=False)
-        with closing(fairseq("train", *options, threads=torch.get_num_threads(), log=run.dir / "train.log")) as lines:
+        how = {"threads": torch.get_num_threads(), "tf32": cfg.precision == "tf32"}
+        with closing(fairseq("train", *options, **how, log=run.dir / "train.log")) as lines:
             for epoch in run.epochs(cfg.epochs):
                 training, validation = one_epoch(lines, run, bar)
                 run.step, run.lr = int(training["num_updates"]), training["lr"]
@@ -61,6 +64,8 @@ def check(cfg: DictConfig) -> None:
     for name in counts:
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
     require(cfg.average_last <= cfg.epochs, "average_last", cfg.average_last, f"at most epochs={cfg.epochs}")
+    on_gpu = pick_device(cfg.device).type == "cuda"
+    require(cfg.precision != "bf16" or on_gpu, "precision", cfg.precision, "on a GPU alone, with fairseq; use fp32")
     require(0 <= cfg.dropout < 1, "dropout", cfg.dropout, "a number in [0, 1)")
     target = str(cfg.dataset.get("_target_"))
     own = target.startswith("experiments.transformer.")

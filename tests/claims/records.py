@@ -43,4 +43,5 @@ def leave_map(configure, problem, criterion, differ):
     with Run.open(cfg) as run:
         run.log("all", converge=float(converges.sum()))
         axes = {"P": np.array(cfg.problem.periods), "beta2": np.arange(1, 26) / 10}
-        run.keep(converges=converges, distance=np.full(shape, math.nan), drift=np.zeros(shape), **axes)
+        mutants = np.zeros((len(cfg.study.mutants), *shape[2:]), bool)
+        run.keep(converges=converges, distance=np.full(shape, math.nan), drift=np.zeros(shape), mutants=mutants, **axes)

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.gan.test_fid import SMALL, write_random_inception
 
 CPU = torch.device("cpu")
+NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
 SMOKE = ("scale=smoke", "width=0.0625", *SMALL)
 
 
@@ -163,7 +164,7 @@ def test_a_step_is_the_papers(model, d_steps, reals, configure):
 
     before = [p.clone() for p in gan.generator.parameters()]
     losses = torch.zeros(2, dtype=torch.float64)
-    gan_step(gan, g_optimizer, d_optimizer, batches(), 8, "fp32", losses)
+    gan_step(gan, g_optimizer, d_optimizer, batches(), 8, "fp32", losses, NO_SCALING)
     steps = [next(iter(o.state.values()))["step"].item() for o in (g_optimizer, d_optimizer)]
     assert steps == [1, d_steps]
     assert len(taken) == reals
@@ -295,6 +296,22 @@ def test_what_networks_and_data_refuse_is_one_line_too(configure, tmp_path):
         supervised.train(configure("cifar", "model=dcgan", "tuned=none"))
 
 
+def test_both_networks_are_compiled_and_keep_their_names(configure, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda net, mode: compiled.append((type(net).__name__, mode)))
+    train(configure("gan", "model=rlgan", *SMOKE, "compile=reduce-overhead"))
+    assert compiled == [("Generator", "reduce-overhead"), ("Discriminator", "reduce-overhead")]
+
+
+def test_fp16_scales_both_losses_and_keeps_the_scale(configure):
+    train(configure("gan", "model=rlgan", *SMOKE, "precision=fp16"))
+    (record,) = load_records("gan")
+    assert record.status == "done"
+    assert record.summary["precision"] == "fp16"
+    scaler = torch.load(record.path / "checkpoint.pt", weights_only=True)["objects"]["scaler"]
+    assert scaler["scale"] > 0
+
+
 def test_bf16_changes_only_rounding(configure):
     _, d, gan, g_optimizer, d_optimizer = settings_of(configure, "model=rlgan", "scale=smoke")
     losses = {}
@@ -303,6 +320,6 @@ def test_bf16_changes_only_rounding(configure):
         gan.discriminator.load_state_dict(start)
         torch.manual_seed(0)
         losses[precision] = torch.zeros(2, dtype=torch.float64)
-        gan_step(gan, g_optimizer, d_optimizer, d.endless_batches(0, 8), 8, precision, losses[precision])
+        gan_step(gan, g_optimizer, d_optimizer, d.endless_batches(0, 8), 8, precision, losses[precision], NO_SCALING)
     assert not torch.equal(losses["fp32"], losses["bf16"])
     assert torch.allclose(losses["fp32"], losses["bf16"], rtol=0.05)

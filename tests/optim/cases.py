@@ -83,7 +83,7 @@ PATHS = {
 
 
 def paths(case: Case) -> list[str]:
-    return [path for path in PATHS if path != "fused" or (case.cls is ACProp and not case.options.get("amsgrad"))]
+    return [path for path in PATHS if path != "fused" or case.cls is ACProp]
 
 
 CASES_AND_PATHS = [

@@ -1,4 +1,4 @@
-"""What else PyTorch users count on: AMP, DDP, torch.compile, meta-gradients, the fused step's fallbacks."""
+"""What else PyTorch users count on: AMP, DDP, torch.compile, meta-gradients."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ from torch import nn
 
 import acprop
 from acprop import ACProp
-from acprop.optim import fused
 from tests.conftest import ROOT
 from tests.optim.cases import OPTIMIZERS
 
@@ -166,77 +165,6 @@ def test_ddp_equals_one_process_on_the_whole_batch(tmp_path):
         results.append(torch.load(out, weights_only=True))
     for name, value in results[0].items():
         torch.testing.assert_close(results[1][name], value, rtol=1e-5, atol=1e-6)
-
-
-def test_fused_takes_what_it_can_and_the_rest_goes_the_foreach_way(monkeypatch):
-    """Layouts, views and types that the kernel does not take give the same numbers."""
-    torch.manual_seed(0)
-
-    def make():
-        conv = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
-        return [
-            conv,
-            torch.randn(6, 4).t(),
-            torch.randn(4, 6)[:, ::2],
-            torch.randn(3, dtype=torch.complex64),
-            torch.randn(5),
-        ]
-
-    start = make()
-    taken = []
-    takes = fused._takes
-    monkeypatch.setattr(fused, "_takes", lambda *row: taken.append(takes(*row)) or taken[-1])
-    results = []
-    grads = [[torch.randn(p.shape, dtype=p.dtype) for p in start] for _ in range(6)]
-    for options in ({"fused": True}, {"foreach": False}):
-        params = [torch.empty_like(p).copy_(p).requires_grad_() for p in start]
-        optimizer = ACProp(params, lr=0.1, **options)
-        for given in grads:
-            for p, grad in zip(params, given, strict=True):
-                p.grad = grad.clone()
-            optimizer.step()
-        results.append(params)
-    assert {True, False} == set(taken)
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-def test_fused_counts_as_a_change_for_autograd():
-    p = torch.ones(2, requires_grad=True)
-    optimizer = ACProp([p], fused=True)
-    loss = (p * p).sum()
-    p.grad = torch.ones(2)
-    optimizer.step()
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-def test_fused_says_what_is_missing(monkeypatch, tmp_path):
-    p = torch.zeros(2, requires_grad=True, device="meta")
-    p.grad = torch.zeros(2, device="meta")
-    with pytest.raises(RuntimeError, match="fused=True runs on CPU, these parameters are on meta"):
-        ACProp([p], fused=True).step()
-
-    done = subprocess.run(
-        [
-            sys.executable, "-c",
-            "import torch; from acprop import ACProp; p = torch.zeros(2, requires_grad=True); p.grad = torch.ones(2); "
-            "ACProp([p], fused=True).step()",
-        ],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "fused=True needs a C++ compiler" in done.stderr.splitlines()[-1]
-
-
-def test_kernel_is_part_of_the_package():
-    """An installed package must contain the C++ source, not the checkout alone."""
-    import tomllib
-
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    assert "optim/*.cpp" in settings["acprop"]
-    assert (ROOT / "acprop" / "optim" / "fused.cpp").exists()
 
 
 def test_import_needs_torch_alone():

@@ -54,6 +54,7 @@ def test_leaves_a_whole_record():
     assert record.summary["best"] == {"value": 2.0, "epoch": 3, "step": 12}
     assert record.summary["selection"] == "max of test/score over epochs"
     assert {"commit", "versions", "device", "threads", "wall_s", "peak_memory_mib"} <= record.summary.keys()
+    assert record.summary["precision"] == "fp32"
     assert [(line["epoch"], line["step"], line["value"], line["lr"]) for line in lines()] == [
         (1, 4, 0.0, 0.5), (2, 8, 1.0, 0.5), (3, 12, 2.0, 0.5),
     ]  # fmt: skip

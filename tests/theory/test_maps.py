@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from acprop.report.build import refresh
 from acprop.report import PUBLISHED, results_root
+from acprop.report.build import refresh
 from acprop.runs import UsageError, load_records
 from experiments.theory import report as theory
 from experiments.theory.__main__ import run

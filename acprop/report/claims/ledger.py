@@ -2,9 +2,7 @@
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ import yaml
 
 from acprop.report import PUBLISHED
 from acprop.report.artefacts import PARTS
-from acprop.report.claims import rules, statements
+from acprop.report.claims import families, rules, statements, words
 from acprop.report.claims.evidence import Evidence, folders
 from acprop.report.claims.published import cells
+from acprop.report.claims.row import Row
 from acprop.report.claims.statements import Outcome
 from acprop.report.style import dataset_name, look, model_name
 from acprop.runs.record import Record, write_atomically
@@ -23,33 +22,6 @@ from experiments.theory.report import published_maps
 
 PROBLEMS = {"eq1": "fig1", "eq2": "fig3"}
 LANGUAGES = {"iwslt14_de_en": "DE-EN", "iwslt15_en_vi": "EN-VI", "ted_ja_en": "JA-EN", "ted_ro_en": "RO-EN"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One claim. Field by field what claims.csv shows; `runs` are folders under the root of the runs."""
-
-    id: str
-    part: str
-    claim: str
-    published: str
-    published_value: float | None
-    published_std: float | None
-    margin: float | None
-    source: str
-    run_by: str
-    command: str
-    verdict: str
-    ours: str
-    small: str
-    value: float | None
-    std: float | None
-    low: float | None
-    high: float | None
-    n: int | None
-    scale: str
-    data: str
-    runs: tuple[str, ...]
 
 
 def ledger(records: Iterable[Record]) -> list[Row]:
@@ -62,26 +34,43 @@ def ledger(records: Iterable[Record]) -> list[Row]:
 
 def _row(outcome: Outcome, **fields: Any) -> Row:
     told = dict(vars(outcome))
-    records = told.pop("records")
+    records, mutants = told.pop("records"), told.pop("mutants")
     published = {"published_value": None, "published_std": None, "margin": None, "run_by": "authors", **fields}
-    return Row(**{**told, **published}, runs=folders(records))
+    return Row(
+        **{"kind": rules.TESTED, "recalled": "recalled" in fields["source"], **told, **published},
+        mutants=None if mutants is None else tuple(mutants), runs=folders(records),
+    )  # fmt: skip
 
 
 def _map_rows(evidence: Evidence) -> list[Row]:
-    """Two rows for each published panel: by the criterion that the paper states, by the one fitted to the picture."""
+    """Two rows for each published panel: by the criterion that we recall from the paper, by the one fitted to the
+    picture."""
     rows = []
     for (problem, optimizer), panel in published_maps().items():
         part, name = PROBLEMS[problem], look(optimizer).label
         figure = f"{PARTS[part].split(':')[0]}, panel {name}"
-        for suffix, criterion, claim in (
-            ("", "stated", f"{figure}: the criterion that the paper states gives the published map"),
-            ("-fitted", "matching", f"{figure}: a criterion fitted to the picture afterwards gives the published map"),
+        picture = "authors' project page, picture read off cell by cell"
+        for suffix, criterion, kind, claim, source in (
+            (
+                "",
+                "stated",
+                rules.TESTED,
+                "the stated criterion gives the published map",
+                f"{picture}; the criterion is recalled from the paper",
+            ),
+            (
+                "-fitted",
+                "matching",
+                rules.FITTED,
+                "a criterion fitted to the picture afterwards gives the published map",
+                picture,
+            ),
         ):
             rows.append(
                 _row(
                     theory.map_panel(evidence, part, problem, criterion, optimizer),
-                    id=f"{part}/{optimizer}{suffix}", part=part, claim=claim, command="make theory",
-                    source="authors' project page, picture read off cell by cell",
+                    id=f"{part}/{optimizer}{suffix}", part=part, claim=f"{figure}: {claim}", command="make theory",
+                    source=source, kind=kind,
                     published=f"{panel.sum()} of {panel.size} cells converge", published_value=0.0,
                     margin=rules.CELLS * panel.size,
                 )
@@ -97,6 +86,7 @@ def _cell_rows(evidence: Evidence) -> list[Row]:
         net = f"{model_name(cell.model)} on {dataset_name(cell.dataset)}"
         where = LANGUAGES.get(cell.dataset, net)
         std = "" if cell.std is None else f" ± {cell.std:g}"
+        std += ", which is no spread of training seeds" if statements.odd_spread(cell) else ""
         rows.append(
             _row(
                 statements.value(evidence, cell),
@@ -113,11 +103,11 @@ def _statement_rows(evidence: Evidence) -> list[Row]:
     rows = []
     for name, entry in yaml.safe_load((PUBLISHED / "statements.yaml").read_text()).items():
         part, test = name.split("/")[0], entry["test"]
-        outcome = getattr(theory, test, None) or getattr(statements, test)
+        outcome = next(found for module in (theory, statements, families) if (found := getattr(module, test, None)))
         result: Outcome = outcome(evidence, part, **entry.get("with", {}))
         rows.append(
             _row(result, id=name, part=part, claim=entry["claim"], source=entry["source"], command=entry["command"],
-                 published=result.published or "in words")
+                 published=result.published or "in words", kind=entry.get("kind", rules.TESTED))
         )  # fmt: skip
     return rows
 
@@ -132,39 +122,22 @@ def write(rows: Sequence[Row], root: Path) -> list[Path]:
     writer = csv.DictWriter(buffer, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**vars(row), "runs": " ".join(row.runs)})
+        mutants = "" if row.mutants is None else " ".join(row.mutants) or "none"
+        writer.writerow({**vars(row), "mutants": mutants, "runs": " ".join(row.runs)})
     write_atomically(path.with_suffix(".csv"), buffer.getvalue())
     sections = [_section(part, [row for row in rows if row.part == part]) for part in PARTS]
-    write_atomically(path.with_suffix(".md"), "\n\n".join([summary(rows), *sections]) + "\n")
+    write_atomically(path.with_suffix(".md"), "\n\n".join([words.summary(rows), *sections]) + "\n")
     return [path.with_suffix(".md"), path.with_suffix(".csv")]
 
 
-def counts(rows: Sequence[Row]) -> dict[str, Counter[str]]:
-    """part -> verdict -> number of rows."""
-    return {part: Counter(row.verdict for row in rows if row.part == part) for part in PARTS}
-
-
-def summary(rows: Sequence[Row]) -> str:
-    """The verdicts counted, as Markdown; README shows it."""
-    total = Counter(row.verdict for row in rows)
-    told = ", ".join(f"{total[verdict]} {verdict}" for verdict in rules.VERDICTS)
-    lines = [
-        f"Of {len(rows)} claims: {told}. How a verdict is reached: docs/claims.md. Each claim with its published "
-        "number, ours and the command that tests it: results/claims.md; with its run folders: results/claims.csv.",
-        "",
-        "| claims about | " + " | ".join(rules.VERDICTS) + " |",
-        "|---|" + "---|" * len(rules.VERDICTS),
-    ]
-    for part, counter in counts(rows).items():
-        lines.append(f"| {PARTS[part]} | " + " | ".join(str(counter[v] or "") for v in rules.VERDICTS) + " |")
-    return "\n".join(lines)
-
-
 def _section(part: str, rows: Sequence[Row]) -> str:
-    header = ("id", "claim", "published", "ours", "in small, not comparable", "verdict", "tested by")
+    header = ("id", "claim", "published", "ours", "in small, not comparable", "verdict", "kind of test", "tested by")
     lines = [f"## {PARTS[part]}", "", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for row in rows:
         published = f"{row.published}; {row.run_by}" if row.published_value is not None else row.published
-        cells = (row.id, row.claim, published, row.ours, row.small, f"**{row.verdict}**", f"`{row.command}`")
+        cells = (
+            f'<a id="{words.anchor(row)}"></a>{row.id}', row.claim + " [recalled]" * row.recalled, published,
+            row.ours + words.alike(row), row.small, f"**{row.verdict}**", row.kind, f"`{row.command}`",
+        )  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines)

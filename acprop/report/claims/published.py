@@ -12,7 +12,8 @@ SEEDS = "0,1,2,3,4"  # a ranking needs five runs a side
 
 @dataclass(frozen=True)
 class Cell:
-    """One published number. `metric` is a key of rules.METRICS; `beside` tells what else is published for the cell."""
+    """One published number. `metric` is a key of rules.METRICS; `beside` tells what else is published for the cell; `n`
+    is of how many runs it is the mean, None where nobody says."""
 
     part: str
     row: str
@@ -26,6 +27,7 @@ class Cell:
     source: str
     run_by: str
     beside: str = ""
+    n: int | None = None
 
     @property
     def id(self) -> str:
@@ -55,7 +57,7 @@ def cells() -> list[Cell]:
         found.append(
             Cell(
                 "fig6", r["model"], "cifar", "cifar10", r["model"], r["optimizer"], "best_top1", float(r["best"]), None,
-                r["source"], RAN[r["authors_ran"]], f"last epoch {r['last']}",
+                r["source"], RAN[r["authors_ran"]], f"last epoch {r['last']}", n=1,  # a curve file is of one run
             )
         )  # fmt: skip
     for r in _rows("table2_imagenet"):

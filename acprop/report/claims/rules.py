@@ -58,21 +58,41 @@ class Judgement(NamedTuple):
 
 class Metric(NamedTuple):
     """label: as people read it; largest: larger is better; bounds: its range, whose worse end is what a failed run is
-    worth; margin: of a published value; of: its value in a record."""
+    worth; margin: of a published value; of: its value in a record; spread: a standard deviation below it is none of
+    training seeds."""
 
     label: str
     largest: bool
     bounds: tuple[float, float]
     margin: Callable[[float], float]
     of: Callable[[Record], float]
+    spread: float = 0.0
 
     @property
     def worst(self) -> float:
         return self.bounds[0] if self.largest else self.bounds[1]
 
     def worth(self, record: Record) -> float:
-        """Of a run that diverged: the worst there is."""
-        return self.of(record) if record.status == "done" else self.worst
+        """Of a run that failed: the worst there is."""
+        return self.worst if failed(record) else self.of(record)
+
+
+CLASSES = {"cifar100": 100, "imagenet": 1000}  # of the others 10
+
+
+def failed(record: Record) -> bool:
+    """Whether a run is a failure in every value and ranking: it diverged, collapsed, or classifies as chance does."""
+    return record.status != "done" or bool(record.summary.get("collapsed")) or at_chance(record)
+
+
+def at_chance(record: Record) -> bool:
+    """Whether the last test accuracy is within five standard deviations of guessing."""
+    top1 = record.summary["final"].get("test/top1", record.summary["final"].get("validation/top1"))
+    images = record.summary.get("test_size")
+    if top1 is None or not images:
+        return False
+    chance = 1 / CLASSES.get(record.summary["dataset"], 10)
+    return top1 <= 100 * (chance + 5 * math.sqrt(chance * (1 - chance) / images))
 
 
 def _mean_return(record: Record) -> float:
@@ -84,14 +104,23 @@ def _mean_return(record: Record) -> float:
 PERCENT, POSITIVE = (0.0, 100.0), (0.0, math.inf)
 METRICS = {
     "best_top1": Metric(
-        "test top-1 of the best epoch (%)", True, PERCENT, lambda v: 0.3, lambda r: r.summary["best"]["value"]
+        "test top-1 of the best epoch (%)", True, PERCENT, lambda v: 0.3, lambda r: r.summary["best"]["value"], 0.03
     ),
     "top1": Metric(
-        "test top-1 of the last epoch (%)", True, PERCENT, lambda v: 0.3, lambda r: r.summary["final"]["test/top1"]
+        "test top-1 of the last epoch (%)",
+        True,
+        PERCENT,
+        lambda v: 0.3,
+        lambda r: r.summary["final"]["test/top1"],
+        0.03,
     ),
-    "error": Metric("test error (%)", False, PERCENT, lambda v: 0.3, lambda r: 100 - r.summary["final"]["test/top1"]),
-    "bleu": Metric("BLEU", True, PERCENT, lambda v: 0.3, lambda r: r.summary["final"]["test/bleu"]),
-    "fid": Metric("best FID", False, POSITIVE, lambda v: max(1.0, 0.05 * v), lambda r: r.summary["best"]["value"]),
+    "error": Metric(
+        "test error (%)", False, PERCENT, lambda v: 0.3, lambda r: 100 - r.summary["final"]["test/top1"], 0.03
+    ),
+    "bleu": Metric("BLEU", True, PERCENT, lambda v: 0.3, lambda r: r.summary["final"]["test/bleu"], 0.05),
+    "fid": Metric(
+        "best FID", False, POSITIVE, lambda v: max(1.0, 0.05 * v), lambda r: r.summary["best"]["value"], 0.05
+    ),
     "denominator": Metric(
         "mean denominator", True, POSITIVE, lambda v: math.nan, lambda r: r.summary["final"]["train/denominator"]
     ),
@@ -106,19 +135,19 @@ METRICS = {
 
 
 def of_value(
-    values: Sequence[float], failed: int, value: float, margin: float, std: float | None = None, n: int | None = None
+    values: Sequence[float], failures: int, value: float, margin: float, std: float | None = None, n: int | None = None
 ) -> Judgement:
     """Do our runs have the published mean, within the margin?
 
     Args:
         values: of every run that ended, failed ones at the metric's worst.
-        failed: how many of them diverged or collapsed.
+        failures: how many of them failed.
         std, n: the published standard deviation and number of runs, None where not told.
     """
     runs = f"{len(values)} run{'s' * (len(values) != 1)}"
-    if failed:
-        told = f"{failed} of {runs} failed"
-        if _tail(failed, len(values)) <= LEVEL:
+    if failures:
+        told = f"{failures} of {runs} failed"
+        if _tail(failures, len(values)) <= LEVEL:
             return Judgement(NOT_REPRODUCED, told)
         return Judgement(INCONCLUSIVE, f"{told}, which leaves the value open")
     summary = summarize(values)
@@ -139,10 +168,10 @@ def of_value(
     return Judgement(verdicts[0], told)  # of n = 1 the interval is wider: the worse of the two
 
 
-def _tail(failed: int, runs: int) -> float:
+def _tail(failures: int, runs: int) -> float:
     """The chance of so many failures or more where the share that fails is FAILURES."""
     return (
-        sum(math.comb(runs, k) * FAILURES**k * (1 - FAILURES) ** (runs - k) for k in range(failed, runs + 1)) - 1e-12
+        sum(math.comb(runs, k) * FAILURES**k * (1 - FAILURES) ** (runs - k) for k in range(failures, runs + 1)) - 1e-12
     )  # a single run is on the border
 
 
@@ -208,6 +237,15 @@ def ranking_power(published: float, rivals: Sequence[float], std: float, n: int,
         won = (ours[:, :, None] > theirs[:, None]).sum((1, 2))
         holds &= won >= needed
     return float(holds.mean())
+
+
+def of_all(verdicts: Sequence[str], wanted: int) -> str:
+    """Of a claim that holds if each of `wanted` parts does: each is tested at LEVEL."""
+    if NOT_REPRODUCED in verdicts:
+        return NOT_REPRODUCED
+    if len(verdicts) < wanted:
+        return TOO_FEW
+    return REPRODUCED if set(verdicts) == {REPRODUCED} else INCONCLUSIVE
 
 
 # -- settings, maps, facts -------------------------------------------------------------------------------------------

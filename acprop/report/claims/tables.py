@@ -5,8 +5,8 @@ scale beside the published number. A cell without runs at that scale says so; wh
 from collections.abc import Iterable, Sequence
 
 from acprop.report.artefacts import PARTS, Artefact, Cell, table
-from acprop.report.claims.ledger import Row
 from acprop.report.claims.published import BEST
+from acprop.report.claims.row import Row
 from acprop.report.style import look, order
 from acprop.runs.record import Record
 
