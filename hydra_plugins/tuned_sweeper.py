@@ -56,14 +56,13 @@ class TunedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         extra = [argument for argument in arguments if not argument.lstrip("+").startswith(("sweep=", "sweep."))]
-        chosen: list[Job] = []
         optimizers = dict(self.optimizers())
         for cell in self.every(self.spec.cells):
             if self.spec.tuning is None:
-                chosen += [[*cell, *one.split(), *p] for one, space in optimizers.items() for p in space.first()]
+                chosen = [[*cell, *name.split(), *point] for name, s in optimizers.items() for point in s.first()]
             else:
-                chosen += self.tune(cell, optimizers, extra)
-        self.run([[*job, *how, *extra] for job in chosen for how in self.every(self.spec.report)])
+                chosen = self.tune(cell, optimizers, extra)
+            self.run([[*job, *how, *extra] for job in chosen for how in self.every(self.spec.report)])
 
     def optimizers(self) -> Iterable[tuple[str, Space]]:
         """(`optimizer=adam`, with what is fixed beside it; what is tried of it) of every line."""

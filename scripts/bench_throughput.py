@@ -66,7 +66,6 @@ def images(seconds: float) -> None:
     tested = data.hold_out(1000 / data.train_size).to(device)
     print("images/s to train on (batch 128, 256), and to test on, Fashion-MNIST as 32x32")
     nets = [("vgg11", 0.125), ("vgg11", 0.25), ("resnet34", 0.0625), ("resnet34", 0.125), ("densenet121", 0.125)]
-    nets += [("densenet40", 0.5), ("densenet40", 1.0)]
     for (model, width), precision in itertools.product(nets, ("fp32", "bf16")):
         cfg = configure("cifar", "dataset=fashion_mnist", f"model={model}", f"width={width}")
         net = build("model", cfg.model, num_classes=10, in_channels=1).to(memory_format=LAYOUT)

@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
@@ -23,6 +22,7 @@ from acprop.report.stats import probability_of_improvement, summarize
 from acprop.report.style import dataset_name, look
 from acprop.runs.conf import roster
 from acprop.runs.record import Record
+from experiments.rl.score import mean_over_training
 
 NEAR = 0.9  # of the optimum
 EPS = "rl_eps"  # the sweep of ACProp over eps
@@ -66,10 +66,7 @@ def last_return(record: Record) -> float:
 
 
 def mean_return(record: Record) -> float:
-    """Area under the evaluation curve (trapezoids) over its length in steps."""
-    points = curve(record)
-    area = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
-    return area / (points[-1][0] - points[0][0])
+    return mean_over_training(curve(record))
 
 
 def steps_to_near_optimum(record: Record) -> float:
@@ -181,7 +178,9 @@ def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
     """A panel a row of the table: its mean and spread, ACProp's mean beside it."""
     columns = min(4, len(cells))
     rows = -(-len(cells) // columns)
-    canvas, axes = subplots(rows, columns, figsize=(1.75 * columns, 1.7 * rows + 0.6), sharex=True, sharey=True)
+    canvas, axes = subplots(
+        rows, columns, figsize=(max(5.5, 1.75 * columns), 1.7 * rows + 0.7), sharex=True, sharey=True
+    )
     optimum = records[0].summary.get("optimum")
     beside = {label: group for label, group in cells.items() if label.split(" ")[0] == "acprop"}
     for axis, (label, group) in zip(axes.flat, cells.items(), strict=False):
@@ -197,7 +196,7 @@ def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
         axis.axis("off")
     canvas.supxlabel("environment steps", fontsize=8)
     canvas.supylabel("return of evaluation episodes", fontsize=8)
-    canvas.suptitle(f"{_where(records)}; line: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
+    canvas.suptitle(f"{_where(records)}\nline: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
     return canvas
 
 

@@ -136,7 +136,7 @@ def one_setting(records: list[Record], published: bool) -> list[Record]:
             # Fig 5's study has the seed among its own settings
             settings = {k: v for k, v in flatten(identity(record.config)).items() if k.split(".")[-1] != "seed"}
             groups[json.dumps(settings, sort_keys=True)].append(record)
-    ranked = sorted((len(group), is_published(group[0]), key) for key, group in groups.items())
+    ranked = sorted((len(group), is_tuned(group[0]), key) for key, group in groups.items())
     if not ranked or (len(ranked) > 1 and ranked[-1][:2] == ranked[-2][:2]):
         return []
     return groups[ranked[-1][2]]

@@ -43,7 +43,7 @@ class Cell:
         """The make target that runs it."""
         target = {
             "cifar": f"{self.dataset}-{self.model}", "gan": f"{self.dataset}-{self.model}", "imagenet": "imagenet",
-            "transformer": f"{'iwslt14' if self.dataset == 'iwslt14_de_en' else self.dataset}-transformer",
+            "transformer": f"{self.dataset}-transformer",
         }[self.task]  # fmt: skip
         # the paper names no settings of AvaGrad, and none of this net
         untuned = " ARGS=tuned=none" if self.optimizer == "avagrad" or self.model == "wrn28_10" else ""
