@@ -34,9 +34,13 @@ def require_one_of(argument: str, value: Any, allowed: Iterable[Any]) -> None:
     require(value in allowed, argument, value, f"choose one of {', '.join(map(str, allowed))}")
 
 
-def explain_disk(error: OSError) -> str | None:
-    """What a disk refused, and the remedy, in one line; None for other errors."""
-    if error.errno not in DISK:
+def explain_system(error: Exception) -> str | None:
+    """What the disk or the memory refused, and the remedy, in one line; None for other errors."""
+    # torch's allocators have no class of their own on every device
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+        first = (str(error).splitlines() or ["no memory is left"])[0]
+        return f"{first}; a smaller batch_size, width or buffer needs less"
+    if not isinstance(error, OSError) or error.errno not in DISK:
         return None
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror}; {DISK[error.errno]}; the same command then goes on from the last checkpoint"

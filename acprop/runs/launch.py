@@ -21,11 +21,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from acprop.runs.conf import CONF, options
-from acprop.runs.errors import UsageError, explain_disk
+from acprop.runs.errors import UsageError, explain_system
 from acprop.runs.identity import data_root, runs_root
 from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_with
 
@@ -161,16 +161,20 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
 
 def explain(error: Exception, task: str) -> str | None:
     """A user's mistake as one line that says what is possible instead; None for a bug."""
-    if isinstance(error, OSError):
-        return explain_disk(error)
     if not isinstance(error, MISTAKES):
-        return None
+        return explain_system(error) or (_one_line(str(error)) if _composing(error) else None)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error.missing_cfg_file, task)
     unknown_key = r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'"
     if match := re.match(unknown_key, str(error)):
         return _explain_unknown_key(match[1], task)
     return _one_line(str(error))
+
+
+def _composing(error: Exception) -> bool:
+    """Whether Hydra or OmegaConf raised it, over the command line: not all that they raise has a class of its own."""
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return last[0].f_globals["__name__"].split(".")[0] in ("hydra", "omegaconf")
 
 
 def _explain_missing(name: str, task: str) -> str:
@@ -188,13 +192,12 @@ def _explain_unknown_key(key: str, task: str) -> str:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        node: Any = compose(task)
+        node: Any = OmegaConf.to_container(compose(task))
     *parents, leaf = key.replace("/", ".").split(".")
     for parent in parents:
-        child = node.get(parent) if isinstance(node, DictConfig) else None
-        if not isinstance(child, DictConfig):
+        if not isinstance(node.get(parent), dict):
             break
-        node = child
+        node = node[parent]
     known = [str(name) for name in node]
     close = difflib.get_close_matches(leaf, known, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""

@@ -7,8 +7,11 @@ from acprop.runs.launch import launch
 
 
 def run(cfg: DictConfig) -> float | None:
-    from experiments.rl.train import train  # torch loads only when something runs
+    from acprop.runs.settings import check  # torch loads only when something runs
+    from experiments.rl.settings import SETTINGS
+    from experiments.rl.train import train
 
+    check(cfg, SETTINGS)
     return train(cfg)
 
 

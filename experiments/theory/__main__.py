@@ -9,9 +9,11 @@ from acprop.runs.launch import launch
 def run(cfg: DictConfig) -> None:
     from hydra.utils import instantiate
 
-    from acprop.runs import Run, require
+    from acprop.runs import Run
+    from acprop.runs.settings import check
+    from experiments.theory.settings import SETTINGS
 
-    require(0 < cfg.budget <= 1, "budget", cfg.budget, "a number in (0, 1], it multiplies every step count")
+    check(cfg, SETTINGS)
     with Run.open(cfg) as run:
         if not run.finished:
             instantiate(cfg.study)(run)

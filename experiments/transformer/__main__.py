@@ -10,8 +10,11 @@ def run(cfg: DictConfig) -> float | None:
     from experiments.transformer.child import require_packages
 
     require_packages()
-    from experiments.transformer.translate import train  # torch loads only when something runs
+    from acprop.runs.settings import check  # torch loads only when something runs
+    from experiments.transformer.settings import SETTINGS
+    from experiments.transformer.translate import train
 
+    check(cfg, SETTINGS)
     return train(cfg)
 
 
