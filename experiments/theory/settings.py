@@ -22,6 +22,7 @@ from acprop.runs.settings import (
     text,
     whole,
 )  # fmt: skip
+from experiments.theory.limit import AXES
 from experiments.theory.problems import PERIODIC, STOCHASTIC
 from experiments.theory.recurrences import RULES
 
@@ -66,10 +67,17 @@ def optimizer(argument: str, value: Any, config: Config) -> None:
     apply(ANY_OPTIMIZER if isinstance(value, dict) else one_of(*RULES), argument, value, config)
 
 
+def problem(argument: str, value: Any, config: Config) -> None:
+    """Its name, or the whole of it."""
+    apply(PROBLEM if isinstance(value, dict) else one_of(*PERIODIC), argument, value, config)
+
+
 STUDY: Rules = {
     "optimizers": OPTIMIZERS,
+    "mutants": list_of(one_of(*AXES), least=0),
+    "periods": parts(first=PERIOD, last=PERIOD),
     "optimizer": optimizer,
-    "problem": PROBLEM,
+    "problem": problem,
     "problems": list_of(one_of(*STOCHASTIC)),
     "criterion": CRITERION,
     "P": PERIOD,
