@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from acprop.report import PUBLISHED, comparisons
-from acprop.report.artefacts import Artefact
+from acprop.report.artefacts import OTHER, Artefact
 from acprop.report.records import by_budget, by_cell, file_name
 from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
 from acprop.report.style import dataset_name
@@ -50,7 +50,7 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             if found:
                 yield from sweeps.artefacts(name, dataset, scale, found)
                 stem, title = file_name(f"{name}_settings", dataset, scale), sweeps.TITLES.get(name, name)
-                part = sweeps.PARTS.get(name, name)
+                part = protocols()[name].get("part", OTHER)
                 if over := comparisons.of_settings(stem, part, f"{title} on {what}", found, SCORE):
                     yield over
         if tuning:
