@@ -90,12 +90,12 @@ def test_stability_counts_failures_over_the_sweep(failing, verdict, configure):
 
 def test_runs_at_chance_are_failures(configure):
     cfg = configure("cifar", "tracking=none", *PAPER, "model=vgg11")
-    for top1, failed in ((10.0, True), (11.4, True), (11.6, False), (90.0, False)):
+    for top1, is_failure in ((10.0, True), (11.4, True), (11.6, False), (90.0, False)):
         cfg.seed += 1
         with Run.open(cfg, select=("test/top1", "max")) as run:
             run.describe(test_size=10_000, num_classes=10)
             for _ in run.epochs(1):
                 run.log("test", top1=top1)
         record = next(r for r in load_records() if r.summary["seed"] == cfg.seed)
-        assert failed(record) == failed
-        assert rules.METRICS["best_top1"].worth(record) == (0.0 if failed else top1)
+        assert failed(record) == is_failure
+        assert rules.METRICS["best_top1"].worth(record) == (0.0 if is_failure else top1)
