@@ -81,7 +81,8 @@ transformer-laptop: .venv/.ready
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)
-	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=rate,rosenbrock,fig2,fig4 $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=rate,rate_decaying,rosenbrock,fig2,fig4,authors $(ARGS)
+	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=region problem=eq1,eq2 $(ARGS)
 	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=fig5 optimizer=rmsprop,adam,adashift,adabelief,acprop \
 	    optimizer.lr=1e-3 seed=0,1,2 $(ARGS)
 	$(RUN) -m experiments.theory -m hydra/launcher=joblib study=map problem=eq1,eq2 criterion=matching,stated,limit $(ARGS)

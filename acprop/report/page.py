@@ -88,7 +88,7 @@ def _slug(text: str) -> str:
 
 def _embeddable(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", r"<\/")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", r"\u003c")
 
 
 def _picture(path: Path, limit: int) -> Picture:

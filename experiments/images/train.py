@@ -7,6 +7,7 @@ The learning rate belongs to the global batch and is never scaled behind the use
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -62,6 +63,7 @@ def train(cfg: DictConfig) -> float | None:
         steps = -(-data.train_size // cfg.batch_size)
         quiet = not (run.leader and sys.stderr.isatty())
         bar = tqdm(total=cfg.epochs * steps, initial=run.step, unit="step", disable=quiet, leave=False)
+        curve: list[float] = []  # of test top-1, as the terminal shows it
         for epoch in run.epochs(cfg.epochs):
             trained.train()
             batches = data.train_batches(cfg.seed, epoch, cfg.batch_size, run.batch, layout, **ranks)
@@ -82,13 +84,20 @@ def train(cfg: DictConfig) -> float | None:
             totals.zero_()
             schedule.step()
             if run.leader:
+                curve.append(test_top1)
                 message = (
                     f"epoch {epoch + 1}/{cfg.epochs}: train loss {train_loss:.4f}, {split} top-1 {test_top1:.2f} %"
                 )
+                message += f"  {bars(curve)}"
                 bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
         bar.close()
         return run.values[f"{split}/top1"]
     return None  # diverged
+
+
+def bars(percent: Sequence[float], most: int = 40) -> str:
+    """The last `most` values between 0 and 100 as a curve of blocks."""
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(value / 12.5))] for value in percent[-most:])
 
 
 def load(cfg: DictConfig) -> Images:

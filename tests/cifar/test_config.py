@@ -1,6 +1,5 @@
 """Every cell that conf/ can compose, without being named here: a new YAML file is tested by being there."""
 
-from pathlib import Path
 
 import hydra
 import pytest
@@ -9,7 +8,6 @@ import torch
 from acprop.runs.conf import roster
 from acprop.runs.errors import UsageError
 from acprop.runs.launch import CONF, build, explain
-from tests.conftest import ROOT
 
 
 def options(group):

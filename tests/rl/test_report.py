@@ -11,8 +11,8 @@ import pytest
 from acprop.report import results_root
 from acprop.report.__main__ import main
 from acprop.report.build import refresh
-from acprop.report.stats import probability_of_improvement
 from acprop.report.settings import choices
+from acprop.report.stats import probability_of_improvement
 from acprop.runs import Run, load_records
 from acprop.runs.conf import roster
 from acprop.runs.record import write_json
@@ -22,7 +22,7 @@ from experiments.rl.four_rooms import FREE, LAYOUT, MOVES
 
 def leave(configure, *overrides, returns=(-0.5, 0.5, 0.8), exact=0.79, fail=False):
     """A record as the runner would leave it, with given evaluation returns at steps 0, 1000, 2000..."""
-    cfg = configure("rl", "tracking=none", "tuned=none", *overrides)
+    cfg = configure("rl", "tracking=none", *overrides)
     with Run.open(cfg, select=("eval/return", "max")) as run:
         run.describe(optimum=0.86)
         for index, value in enumerate(returns):
@@ -74,7 +74,9 @@ def test_fig9_has_every_optimizer_and_keeps_studies_apart(configure):
     assert "not run" in text
     assert "> 16,000 (0/5)" in text
     assert "**0.820 ± 0.016 (5) [0.800, 0.840]**" in text
-    assert [row["eps"] for row in rows("rl_eps_four_rooms")] == ["0.0001"]
+    assert [(row["eps"], row["seeds"]) for row in rows("rl_eps_four_rooms")] == [
+        ("0.0001", "0"), ("1e-12", "0 1 2 3 4"),
+    ], "the run of Fig 9 with the setting of its cell is a part of this too"  # fmt: skip
     for name in ("fig9_four_rooms", "fig9_policy_four_rooms", "rl_eps_four_rooms"):
         image = matplotlib.image.imread(results_root() / "figures" / f"{name}.png")
         assert image[..., :3].std() > 0.03, name
@@ -90,62 +92,40 @@ def test_other_agents_and_environments_get_files_of_their_own(configure):
     assert [row["optimizer"] for row in rows("fig9-ppo_cartpole_laptop") if row["n"] == "1"] == ["acprop"]
 
 
-def sweep(configure, name, values, seeds=(100, 101)):
-    """values: lr -> mean return of each seed."""
-    for lr, worth in values.items():
-        for seed, value in zip(seeds, worth, strict=True):
-            settings = ("tuned=none", "scale=laptop", f"optimizer={name}", f"optimizer.lr={lr}", f"seed={seed}")
-            leave(configure, *settings, returns=(value, value))
+def sweep(configure, name, values):
+    """values: lr -> mean return. Scale and seed are those by which conf/sweep/four_rooms.yaml tunes."""
+    for lr, value in values.items():
+        settings = ("tuned=none", "scale=laptop", "seed=100", f"optimizer={name}", f"optimizer.lr={lr}")
+        leave(configure, *settings, returns=(value, value))
 
 
-def test_the_rule_is_the_largest_mean_over_seeds(configure, monkeypatch, tmp_path):
-    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.0), 1e-2: (0.3, 0.7)})
-    sweep(configure, "sgd", {0.1: (0.5, 0.5), 0.3: (0.6, 0.1), 1.0: (0.0, 0.0)})
+def test_the_rule_is_the_largest_mean_return(configure):
+    sweep(configure, "acprop", {1e-4: 0.15, 1e-3: 0.45, 1e-2: 0.5})
+    sweep(configure, "sgd", {0.1: 0.5, 0.3: 0.35, 1.0: 0.0})
     refresh("rl")
     table = rows("rl_sweep_four_rooms_laptop")
     assert len(table) == 6
     assert {row["optimizer"]: row["lr"] for row in table if row["chosen"]} == {"acprop": "0.01", "sgd": "0.1"}
-    monkeypatch.setattr(tune_rl, "CONF", tmp_path / "conf")
-    tune_rl.main([])
-    text = (tmp_path / "conf" / "tuned" / "rl" / "dqn" / "acprop.yaml").read_text()
-    assert yaml.safe_load(text) == {"optimizer": {"lr": 0.01}}
-    assert "results/tables/rl_sweep_four_rooms_laptop.csv: mean return over training 0.500 on seed(s) 100, 101" in text
-
-
-@pytest.mark.parametrize("value", [1e-16, 3e-4, 0.01, 0.3, 1.0, 3.0, 0.0, 0.99])
-def test_written_numbers_are_read_back_as_numbers(value):
-    assert yaml.safe_load(tune_rl._yaml(value)) == value
+    assert not list((results_root() / "tables").glob("fig9*")), "what tunes is not what is reported"
 
 
 def test_a_setting_that_diverged_is_not_chosen(configure):
-    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.9)})
-    leave(configure, "tuned=none", "scale=laptop", "optimizer.lr=1e-3", "seed=101", "force=true", fail=True)
-    best = next(iter(rl_sweep.scores(list(load_records("rl")))["acprop"]))
-    assert dict(best) == {"lr": 1e-4}
-
-
-def test_unequal_budgets_are_refused(configure):
-    sweep(configure, "acprop", {1e-4: (0.1, 0.2), 1e-3: (0.9, 0.0)})
-    sweep(configure, "sgd", {0.1: (0.5, 0.5)})
-    with pytest.raises(UsageError, match="as many settings"):
-        rl_sweep.scores(list(load_records("rl")))
-
-
-def test_tuning_without_records_is_one_line(command):
-    done = command("scripts/tune_rl.py", PYTHONPATH=".")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "make rl-sweep" in done.stderr
+    sweep(configure, "acprop", {1e-4: 0.1})
+    leave(configure, "tuned=none", "scale=laptop", "optimizer.lr=1e-3", "seed=100", returns=(0.9, 0.9), fail=True)
+    chosen = choices(load_records("rl"), rl.mean_return)
+    assert dict(chosen["four_rooms", "laptop", "dqn", "acprop"])["lr"] == "0.0001"
+    refresh("rl")
+    assert {row["lr"]: row["mean_return"] for row in rows("rl_sweep_four_rooms_laptop")}["0.001"] == "-inf"
 
 
 def test_probability_of_improvement_counts_pairs_and_its_interval_covers():
     assert probability_of_improvement([1, 2, 2, 2, 2], [1, 3, 3, 3, 3])[0] == (0.5 + 4) / 25
     assert probability_of_improvement([1, 2, 3, 4], [1, 2, 3, 4, 5]) is None
-    assert probability_of_improvement([5, 6, 7, 8, 9], [0, 1, 2, 3, 4]) == (1.0, 1.0, 1.0)
+    assert probability_of_improvement([5, 6, 7, 8, 9], [0, 1, 2, 3, 4]) == (1.0, pytest.approx(0.4782, abs=1e-4), 1.0)
     generator = random.Random(0)
     x, y = ([generator.gauss(mean, 1) for _ in range(30)] for mean in (1, 0))
     value, low, high = probability_of_improvement(x, y)
     truth = 0.5 * (1 + math.erf(0.5))  # two normal variables one apart, spread sqrt(2)
     assert low < truth < high
     assert low < value < high
-    assert high - low < 0.35
+    assert high - low < 0.4

@@ -1,6 +1,5 @@
 """The RL runner as a user starts it: every environment and agent of conf/, real Stable-Baselines3, real records."""
 
-import csv
 import importlib.util
 import json
 
@@ -9,13 +8,12 @@ import pytest
 import torch
 import yaml
 
-from acprop.runs import UsageError, load_records
+from acprop.runs import UsageError, conf, load_records
 from acprop.runs.launch import CONF, build
 from experiments.rl import planning
 from experiments.rl.environments import Environment, evaluate
 from experiments.rl.four_rooms import Rooms
 from experiments.rl.train import EVALUATION_SEED, make_agent, train
-from tests.conftest import ROOT
 
 ENVIRONMENTS = {
     path.stem: yaml.safe_load(path.read_text())
@@ -165,20 +163,16 @@ def test_on_the_command_line_a_mistake_is_one_line_and_exit_code_2(command):
     assert "tuned=none" in done.stderr
 
 
-def test_what_runs_in_fig9_is_what_the_sweep_chose(configure):
-    """conf/tuned/rl repeats the committed table, and the table's rule is the largest mean return over training."""
-    with (ROOT / "results" / "tables" / "rl_sweep_four_rooms_laptop.csv").open() as file:
-        table = list(csv.DictReader(file))
-    names = {path.stem for path in (CONF / "tuned" / "rl" / "dqn").glob("*.yaml")}
-    assert names == {row["optimizer"] for row in table}
-    for name in names:
-        rows = [row for row in table if row["optimizer"] == name]
-        assert len(rows) == len(table) / len(names), "the same number of settings for each"
-        (chosen,) = [row for row in rows if row["chosen"]]
-        assert float(chosen["mean_return"]) == max(float(row["mean_return"]) for row in rows)
-        text = (CONF / "tuned" / "rl" / "dqn" / f"{name}.yaml").read_text()
-        assert f"{float(chosen['mean_return']):.3f} on seed(s) {', '.join(chosen['seeds'].split())}" in text
+def test_what_runs_in_fig9_is_a_setting_that_the_sweep_tries(configure):
+    tried = {}  # optimizer -> settings, as the protocol lists them
+    for grid in conf.protocols()["four_rooms"]["grids"]:
+        for one in conf.every(grid):
+            settings = {key.removeprefix("optimizer."): value for key, value in one.items() if key != "optimizer"}
+            tried.setdefault(one["optimizer"], []).append(settings)
+    assert {len(settings) for settings in tried.values()} == {12}, "as many for each"
+    cells = {path.stem: path for path in (CONF / "rl" / "tuned" / "four_rooms" / "dqn").glob("*.yaml")}
+    assert set(cells) == set(tried) == set(conf.roster("fig9"))
+    for name, path in cells.items():
+        assert yaml.safe_load(path.read_text())["tuned"]["source"]
         optimizer = configure("rl", f"optimizer={name}").optimizer
-        for key in ("lr", "eps", "momentum"):
-            if chosen[key]:
-                assert optimizer[key] == float(chosen[key])
+        assert any(settings.items() <= dict(optimizer).items() for settings in tried[name]), name

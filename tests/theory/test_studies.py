@@ -10,7 +10,6 @@ from acprop.report import results_root
 from acprop.report.build import refresh
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
-from experiments.theory import report as theory
 from experiments.theory.__main__ import run
 from experiments.theory.mlp import denominator
 from experiments.theory.problems import STOCHASTIC, rosenbrock, rosenbrock_gradient

@@ -14,8 +14,8 @@ import torch
 
 from acprop.report.__main__ import main
 from acprop.runs import data_root, load_records
+from acprop.runs.conf import roster
 from experiments.transformer import checkpoints
-from experiments.transformer import report as translation
 from experiments.transformer.translate import train
 from tests.conftest import ROOT
 from tests.transformer.conftest import SMOKE, write_archive

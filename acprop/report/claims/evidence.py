@@ -103,7 +103,7 @@ class Evidence:
         return (paper if paper.cells else None), [other for other in others if other.cells]
 
     def theory(self, study: str, **wanted: Any) -> Record | None:
-        """The record of a study of conf/study at full length with the settings of its file, and `wanted` among them;
+        """The record of a study of conf/theory/study at full length with the settings of its file and `wanted`;
         None if there is none."""
         conf = _conf(f"theory/study/{study}")
         settings = {"study": {**conf["study"], **wanted}, "budget": 1.0}
