@@ -73,9 +73,9 @@ def main() -> None:
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     waiting = [(name, table) for _ in range(PROCESSES) for name, table in tables.items()]
     for left, (name, table) in zip(range(len(waiting), 0, -1), waiting, strict=True):
-        share = (end - time.monotonic()) / left
-        if share > 0 or name not in results:
-            results[name].append(fresh(table, seconds=max(0.3, share - START), first=name not in results))
+        share, first = (end - time.monotonic()) / left, name not in results
+        if share > 0 or first:
+            results[name].append(fresh(table, seconds=max(0.3, share - START), first=first))
     others = 1 - used_by_children(own) / max(1e-9, sum(processor_time()) - sum(before)) - idle_share(before)
     for name, table in tables.items():
         report(name, table, results[name])
