@@ -1,32 +1,42 @@
 """A Hydra sweeper that runs a protocol of conf/sweep/*.yaml through whatever launcher is chosen. (Hydra finds sweepers
 in the namespace `hydra_plugins` alone.)
 
+    task     whose runs these are
     cells    what the paper's table varies beside the optimizer: `model=vgg11,resnet34 dataset=cifar10`
     grids    the settings of each optimizer, a line each: `optimizer=adam optimizer.lr=1e-2,1e-3`
-    tuning   how a setting is judged, on data that the report does not use; null: every setting is reported
-    report   how the chosen settings run: `figure=fig6 seed=0,1,2`
+    prior    in place of grids: the same lines, with intervals to draw from: `optimizer.lr=tag(log,interval(1e-4,1))`
+    trials   random settings of a prior, as many for each optimizer
+    tuning   how a setting is judged, on data and seeds that the report does not use: `held_out=0.1 seed=100,101`;
+             null: every setting is reported
+    report   how the chosen settings run: `seed=0,1,2`
 
-All are Hydra overrides, a comma list is every value in turn. A job returns its score; the largest mean of a cell's
-optimizer is chosen, the first among equals. Where a chosen setting lies at an end of its grid a better one may lie
-beyond: the grid then grows there, and every optimizer of the sweep gets as many trials more (`further`), ROUNDS times
-at most.
+All are Hydra overrides, a comma list is every value in turn. A job returns its score; of a setting the mean over its
+jobs counts, and the largest of a cell's optimizer is chosen, the first among equals. Where a choice lies at the edge of
+a grid or a prior, it is extended there, and every other optimizer of the cell gets as many settings more, twice at most
+(acprop/runs/search.py). What was chosen is written as a config that runs it again, under `$ACPROP_RUNS/.sweep/conf`.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import yaml
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 
+from acprop.runs.errors import require
+from acprop.runs.identity import runs_root
+from acprop.runs.launch import Failure
+from acprop.runs.search import EDGE, Axis, Point, Space, listed, more
+
 Job = list[str]
-ROUNDS = 2  # as often a grid may grow
-LOG_SCALE = ("lr", "eps", "weight_decay")  # settings that grow by a factor; others, such as betas, end where they end
+ROUNDS = 2  # times that a choice at an edge is followed beyond it
+UNFINISHED = math.nan  # a run that failed: its setting has no score yet
 
 
 class TunedSweeper(Sweeper):
@@ -34,6 +44,8 @@ class TunedSweeper(Sweeper):
         from hydra.core.plugins import Plugins
 
         self.spec = config.sweep
+        require(self.spec.task == config.task, "sweep", self.spec.task, f"a protocol of {config.task}'s: conf/sweep")
+        self.choices = config.hydra.runtime.choices
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -44,106 +56,104 @@ class TunedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         extra = [argument for argument in arguments if not argument.lstrip("+").startswith(("sweep=", "sweep."))]
-        candidates: dict[str, list[Job]] = defaultdict(list)
+        optimizers = dict(self.optimizers())
         for cell in self.every(self.spec.cells):
-            for grid in self.spec.grids:
-                optimizer, _, settings = grid.partition(" ")
-                for one in self.every(optimizer):
-                    candidates[" ".join([*cell, *one])] += [[*cell, *one, *s] for s in self.every(settings)]
-        if self.spec.tuning is None:
-            chosen = [job for jobs in candidates.values() for job in jobs]
-        else:
-            chosen = self.tune(candidates, extra)
-        self.run([[*job, *how, *extra] for job in chosen for how in self.every(self.spec.report)])
+            if self.spec.tuning is None:
+                chosen = [[*cell, *name.split(), *point] for name, s in optimizers.items() for point in s.first()]
+            else:
+                chosen = self.tune(cell, optimizers, extra)
+            self.run([[*job, *how, *extra] for job in chosen for how in self.every(self.spec.report)])
 
-    def tune(self, candidates: dict[str, list[Job]], extra: Job) -> list[Job]:
-        """Runs every candidate, and further ones where the best is at an end; returns the best of each cell's
-        optimizer."""
-        worth: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in candidates}
-        for _ in range(ROUNDS + 1):
-            self.judge(candidates, worth, extra)
-            ends = {
-                name: at_ends(best(scores), list(scores)) if max(scores.values()) > -math.inf else []
-                for name, scores in worth.items()
-            }
-            most = max(len(keys) for keys in ends.values())
-            if not most:
+    def optimizers(self) -> Iterable[tuple[str, Space]]:
+        """(`optimizer=adam`, with what is fixed beside it; what is tried of it) of every line."""
+        trials = self.spec.get("trials")
+        for line in self.spec.prior if trials else self.spec.grids:
+            names, *words = self.parser.parse_overrides(line.split())
+            axes = tuple(_axis(word, drawn=bool(trials)) for word in words)
+            fixed = [f"{axis.key}={axis.values[0]}" for axis in axes if len(axis.values) == 1]
+            for name in self.every(names.input_line or ""):
+                yield " ".join([*name, *fixed]), Space(tuple(a for a in axes if len(a.values) != 1), trials)
+
+    def tune(self, cell: Job, optimizers: dict[str, Space], extra: Job) -> list[Job]:
+        """Runs every setting of a cell's optimizers and returns the best of each."""
+        names, spaces = list(optimizers), list(optimizers.values())
+        tried: list[dict[Point, float]] = [{} for _ in names]
+        points = [space.first() for space in spaces]
+        for round_ in range(ROUNDS + 1):
+            jobs = [[*cell, *name.split(), *p] for name, own in zip(names, points, strict=True) for p in own]
+            scores = iter(self.judge(jobs, extra))
+            for known, own in zip(tried, points, strict=True):
+                known |= {point: next(scores) for point in own}
+            failed = sum(map(math.isnan, (score for known in tried for score in known.values())))
+            if failed:
+                print(f"{' '.join(cell)}: {failed} settings have failed runs; nothing is chosen before they are mended")
+                return []
+            best = [max(known, key=known.__getitem__) for known in tried]
+            last, (spaces, points) = spaces, more(spaces, best, drawn=max(map(len, tried)))
+            if not points or round_ == ROUNDS:
                 break
-            candidates = {name: further(best(scores), list(scores), most) for name, scores in worth.items()}
         chosen = []
-        for name, scores in worth.items():
-            job = best(scores)
-            if scores[job] == -math.inf:
-                print(f"{name}: none of its {len(scores)} settings ended well; it is left out")
+        for name, known, point, space in zip(names, tried, best, last, strict=True):
+            end = ", which lies at an edge still" if any(space.sides(point)) else ""
+            if known[point] == -math.inf:
+                print(f"{' '.join([*cell, name])}: none of its {len(known)} settings ended well; it is left out")
                 continue
-            setting = " ".join(override for override in job if override not in name.split())
-            edge = f"; warning: at the end of its grid in {', '.join(ends[name])}" if ends[name] else ""
-            print(f"{name}: {setting}, the best of {len(scores)} with {scores[job]:.2f}{edge}")
-            chosen.append(list(job))
+            told = f"the best of {len(known)} settings with {known[point]:.4g}{end}"
+            print(f"{' '.join([*cell, name, *point])}: {told}")
+            chosen.append([*cell, *name.split(), *point])
+            self.write_down([*cell, *self.spec.tuning.split()], [*name.split(), *point], told)
         return chosen
 
-    def judge(
-        self, candidates: dict[str, list[Job]], worth: dict[str, dict[tuple[str, ...], float]], extra: Job
-    ) -> None:
-        """Adds the mean score of every candidate to `worth`."""
-        hows = self.every(self.spec.tuning)
-        jobs = [[*job, *how, *extra] for group in candidates.values() for job in group for how in hows]
-        scores = iter(self.run(jobs))
-        for name, group in candidates.items():
-            for job in group:
-                worth[name][tuple(job)] = fmean([next(scores) for _ in hows])
+    def judge(self, settings: Sequence[Job], extra: Job) -> list[float]:
+        """The mean score of each over the jobs of `tuning`."""
+        how = self.every(self.spec.tuning)
+        scores = self.run([[*setting, *one, *extra] for setting in settings for one in how])
+        return [fmean(scores[i : i + len(how)]) for i in range(0, len(scores), len(how))]
 
     def run(self, jobs: list[Job]) -> list[float]:
-        """The jobs' scores in their order; minus infinity where there is none."""
+        """The jobs' scores in their order: minus infinity for one that diverged, `UNFINISHED` for one that failed."""
+        if not jobs:
+            return []
         self.validate_batch_is_legal(jobs)
         results = self.launcher.launch(jobs, initial_job_idx=self.launched)
         self.launched += len(jobs)
-        values = [r.return_value if r.status == JobStatus.COMPLETED else None for r in results]
-        return [value if isinstance(value, float) and math.isfinite(value) else -math.inf for value in values]
+        return [_score(r.return_value) if r.status == JobStatus.COMPLETED else UNFINISHED for r in results]
+
+    def write_down(self, cell: Job, chosen: Job, told: str) -> None:
+        """The choice as conf/<task>/tuned/<dataset>/<model>/<optimizer>.yaml would have it."""
+        names = {
+            **self.choices,
+            **dict(word.split("=", 1) for word in [*cell, *chosen] if "." not in word.split("=")[0]),
+        }
+        folder = Path(runs_root(), ".sweep", "conf", self.spec.task, "tuned")
+        settings = {
+            override.key_or_group.partition(".")[2]: override.value()
+            for override in self.parser.parse_overrides(chosen[1:])
+        }
+        path = folder / names["dataset"] / names["model"] / f"{names['optimizer']}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = f"own sweep {names['sweep']} ({' '.join(cell)}): {told}"
+        body = yaml.safe_dump({"tuned": {"source": source}, "optimizer": settings}, sort_keys=False, width=120)
+        path.write_text(f"# @package _global_\n{body}")
+        (folder / f"{names['dataset']}.yaml").write_text(f"of: {names['dataset']}\n")
 
     def every(self, overrides: str) -> list[Job]:
         parsed = self.parser.parse_overrides(overrides.split())
         return basic_sweeper.BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
 
 
-# -- beyond a grid -----------------------------------------------------------------------------------------------------
+def _axis(word: Any, drawn: bool) -> Axis:
+    key = word.key_or_group
+    if word.is_interval_sweep():
+        interval = word.value()
+        fits = drawn and "log" in interval.tags and 0 < interval.start < interval.end
+        require(fits, "sweep.prior", word.input_line, "tag(log,interval(low,high)) with 0 < low < high, in a prior")
+        return Axis(key, (), interval.start, interval.end, edge=EDGE)
+    values = tuple(word.sweep_string_iterator()) if word.is_sweep_override() else (word.get_value_string(),)
+    return Axis(key, values) if drawn else listed(key, values)
 
 
-def best(scores: dict[tuple[str, ...], float]) -> tuple[str, ...]:
-    return max(scores, key=scores.__getitem__)
-
-
-def grid(jobs: Sequence[Sequence[str]]) -> dict[str, list[float]]:
-    """The settings on a logarithmic scale that differ between jobs, and their values in order."""
-    values: dict[str, set[float]] = defaultdict(set)
-    for job in jobs:
-        for word in job:
-            key, _, value = word.partition("=")
-            if key.rpartition(".")[2] in LOG_SCALE:
-                values[key].add(float(value))
-    return {key: sorted(found) for key, found in values.items() if len(found) > 1 and min(found) > 0}
-
-
-def at_ends(job: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[str]:
-    """The settings of `job` that are the smallest or the largest of all jobs."""
-    own = {word.partition("=")[0]: word.partition("=")[2] for word in job}
-    return [key for key, values in grid(jobs).items() if float(own[key]) in (values[0], values[-1])]
-
-
-def further(job: Sequence[str], jobs: Sequence[Sequence[str]], count: int) -> list[Job]:
-    """`count` trials more around the best: first one step beyond each end that it lies at, by the factor between the
-    last two values; then half-way, on a logarithmic scale, to its neighbours. Fewer only where a grid has too few."""
-    values, ends = grid(jobs), at_ends(job, jobs)
-    own = {word.partition("=")[0]: word.partition("=")[2] for word in job}
-    beyond, between = [], []
-    for key, known in values.items():
-        at = known.index(float(own[key]))
-        for side in (-1, 1):
-            if 0 <= at + side < len(known):
-                between.append((key, math.sqrt(known[at] * known[at + side])))
-            elif key in ends:
-                beyond.append((key, known[at] ** 2 / known[at - side]))
-    return [
-        [f"{key}={value:.3g}" if word.startswith(f"{key}=") else word for word in job]
-        for key, value in [*beyond, *between][:count]
-    ]
+def _score(value: Any) -> float:
+    if isinstance(value, Failure):
+        return UNFINISHED
+    return value if isinstance(value, float) and math.isfinite(value) else -math.inf

@@ -60,7 +60,7 @@ def main() -> None:
         print(f"suite / plain, {name}: median of {len(pairs)} pairs {middle:.3f}; fastest against fastest {least:.3f}")
 
 
-def timed(run: Callable[[DictConfig], None], cfg: DictConfig) -> tuple[float, float]:
+def timed(run: Callable[[DictConfig], object], cfg: DictConfig) -> tuple[float, float]:
     """(CPU, wall) seconds."""
     torch.set_num_threads(cfg.threads)
     cpu, wall = time.process_time(), time.perf_counter()

@@ -38,7 +38,13 @@ OPTIMIZERS = {
     "mutant_eps_outside": Look("eps outside", "#999999", "-"),
     "mutant_beta1": Look("β1 = 0.5", "#999999", "-"),
 }
-MODELS = {"vgg11": "VGG-11", "resnet34": "ResNet-34", "densenet121": "DenseNet-121", "wrn28_10": "WRN-28-10"}
+MODELS = {
+    "vgg11": "VGG-11",
+    "resnet34": "ResNet-34",
+    "densenet121": "DenseNet-121",
+    "densenet40": "DenseNet-40",
+    "wrn28_10": "WRN-28-10",
+}
 MODELS |= {"resnet18": "ResNet-18"}
 MODELS |= {"dcgan": "DCGAN", "rlgan": "RLGAN", "sngan": "SNGAN", "sagan": "SAGAN"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}

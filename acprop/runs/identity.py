@@ -22,7 +22,8 @@ Config = dict[str, Any]
 
 # Settings that say where, when, why and under which name a run happens, not what it computes. `scale` and `tuned` only
 # feed other settings, which are hashed themselves. `device`, `threads` and `compile` change the last bits of a sum, not
-# the experiment, `deterministic` those of a GPU; `workers` read files. `seed` is a folder of its own. `figure` is what old records were labelled with.
+# the experiment, `deterministic` those of a GPU; `workers` read files. `seed` is a folder of its own. `figure` is what
+# old records were labelled with.
 NOT_IDENTITY = frozenset(
     {
         "seed",
@@ -103,8 +104,9 @@ def scale_label(config: Config) -> str:
     """The scale as tables must show it: `paper`, `laptop`, or with what was changed: `paper-epochs=3`."""
     changed = []
     for key, value in config["scale"].items():
-        if isinstance(value, dict):  # a value a model
-            value = value.get(config["names"]["model"], value.get("default"))
+        if isinstance(value, dict):  # a value a model, or a data set
+            names = (config["names"]["model"], config["names"]["dataset"], "default")
+            value = next((value[name] for name in names if name in value), None)
         if key not in {"name", *NOT_IDENTITY} and config.get(key) != value:
             changed.append(f"{key}={config.get(key)}")
     return "-".join([config["scale"]["name"], *changed])

@@ -6,10 +6,10 @@ from acprop.report.refresh import refresh
 from acprop.runs.launch import launch
 
 
-def run(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> float | None:
     from experiments.gan.train import train  # torch loads only when something runs
 
-    train(cfg)
+    return train(cfg)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,9 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     from acprop.runs.launch import build
     from experiments.images.train import train
 
-    shared = {key: cfg[key] for key in ("dataset", "device", "deterministic", "checkpoint_every_s", "tracking", "scale")}
+    shared = {
+        key: cfg[key] for key in ("dataset", "device", "deterministic", "checkpoint_every_s", "tracking", "scale")
+    }
     names = {**cfg.classifier.names, "dataset": cfg.names.dataset}
     once = {"task": "features", "seed": 0, "force": False, "threads": 1, "names": names}
     settings = OmegaConf.create({**resolved(cfg.classifier), **shared, **once})

@@ -30,16 +30,19 @@ GRID = (8, 10)  # rows, columns of a sample picture; a column is a class where t
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
-def train(cfg: DictConfig) -> None:
-    """Trains one cell and leaves its record."""
+def train(cfg: DictConfig) -> float | None:
+    """Trains one cell and leaves its record. Returns its score, minus the last FID, or None if it diverged."""
     check(cfg)
+    split = "validation" if cfg.held_out else "test"
     features = make_features(cfg, pick_device(cfg.device))  # before the run: a classifier it trains is a run itself
-    with Run.open(cfg, select=(f"test/{features.metric}", "min")) as run:
+    key = f"{split}/{features.metric}"
+    with Run.open(cfg, select=(key, "min")) as run:
         if run.finished:
-            return
+            return -run.summary["final"][key] if run.summary["status"] == "done" else None
         layout = torch.channels_last if cfg.channels_last else torch.contiguous_format
         data = build("dataset", cfg.dataset)
         require(isinstance(data, ImageData), "dataset", cfg.names.dataset, "it holds no images; digits does")
+        data = data.hold_out(cfg.held_out) if cfg.held_out else data
         data = pixels_in_unit_range(data, cfg.mirror).to(run.device)
         gan = build("model", cfg.model, num_classes=data.num_classes, in_channels=data.channels)
         require(isinstance(gan, GAN), "model", cfg.names.model, "it is no GAN; dcgan is")
@@ -83,16 +86,18 @@ def train(cfg: DictConfig) -> None:
             z, y = fixed_noise(gan, cfg.fid_count, cfg.seed, run.device)
             seen = fid.see(generate(judged, z, y, cfg.fid_batch_size, cfg.fid_mode))
             value = fid.distance(seen)
-            run.log("test", **{features.metric: value})
+            run.log(split, **{features.metric: value})
             run.log_image("grid", sample_grid(gan, judged, run.device, cfg.fid_mode))
             run.require_finite(features.metric, value)
             if run.step == cfg.steps:  # once: half a minute of a core for 10,000 images
-                run.log("test", **fid.kid_precision_recall(seen))
+                run.log(split, **fid.kid_precision_recall(seen))
             losses.zero_()
             message = f"step {run.step}/{cfg.steps}: D {d_loss:.3f}, G {g_loss:.3f}, {features.metric} {value:.2f}"
             bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
         bar.close()
-        run.describe(collapsed=run.values[f"test/{features.metric}"] > cfg.collapse)
+        run.describe(collapsed=run.values[key] > cfg.collapse)
+        return -run.values[key]
+    return None  # diverged
 
 
 def check(cfg: DictConfig) -> None:

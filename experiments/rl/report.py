@@ -10,8 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from acprop.report.artefacts import Artefact, Cell, figure, table
@@ -23,6 +22,7 @@ from acprop.report.stats import probability_of_improvement, summarize
 from acprop.report.style import dataset_name, look
 from acprop.runs.conf import roster
 from acprop.runs.record import Record
+from experiments.rl.score import mean_over_training
 
 NEAR = 0.9  # of the optimum
 EPS = "rl_eps"  # the sweep of ACProp over eps
@@ -66,10 +66,7 @@ def last_return(record: Record) -> float:
 
 
 def mean_return(record: Record) -> float:
-    """Area under the evaluation curve (trapezoids) over its length in steps."""
-    points = curve(record)
-    area = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
-    return area / (points[-1][0] - points[0][0])
+    return mean_over_training(curve(record))
 
 
 def steps_to_near_optimum(record: Record) -> float:
@@ -103,7 +100,7 @@ def fig9(name: Any, records: list[Record]) -> Iterator[Artefact]:
     yield fig9_table(name("fig9"), records)
     cells = {label: group for label, cell in by_label(records).items() if (group := done(cell))}
     if cells:
-        shown = f"{_where(records)}: return over environment steps; line: mean, band: 95 % interval"
+        shown = f"{_where(records)}: return over environment steps; line: mean, band: range over runs"
         yield figure(name("fig9"), "fig9", shown, records, lambda: _curves(records, cells))
     if learnt := _policies(records):
         shown = f"{_where(records)}: the greedy policy that each optimizer's first seed learnt, beside the best one"
@@ -178,32 +175,40 @@ def _caption(records: list[Record]) -> str:
 
 
 def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
-    canvas, axes = subplots(figsize=(5.6, 3.6))
-    axis = axes[0][0]
-    for label, group in cells.items():
+    """A panel a row of the table: its mean and spread, ACProp's mean beside it."""
+    columns = min(4, len(cells))
+    rows = -(-len(cells) // columns)
+    canvas, axes = subplots(
+        rows, columns, figsize=(max(5.5, 1.75 * columns), 1.7 * rows + 0.7), sharex=True, sharey=True
+    )
+    optimum = records[0].summary.get("optimum")
+    beside = {label: group for label, group in cells.items() if label.split(" ")[0] == "acprop"}
+    for axis, (label, group) in zip(axes.flat, cells.items(), strict=False):
+        for other, runs in beside.items() if len(beside) == 1 else ():
+            if other != label:
+                _draw_mean(axis, [curve(record) for record in runs], other, spread=False)
         _draw_mean(axis, [curve(record) for record in group], label)
-    if (optimum := records[0].summary.get("optimum")) is not None:
-        axis.axhline(optimum, color="0.4", lw=0.8, label="optimum")
-    axis.set(xlabel="environment steps", ylabel="return of evaluation episodes")
-    counts = {len(group) for group in cells.values()}
-    runs = f"{min(counts)}" + (f"–{max(counts)}" if len(counts) > 1 else "")
-    canvas.suptitle(f"{_where(records)}: mean and 95 % interval over {runs} runs", fontsize=9)
-    legend_below(canvas, axes, columns=4)
+        if optimum is not None:
+            axis.axhline(optimum, color="0.4", lw=0.8, label="optimum")
+        axis.set_title(f"{row_label(label)}, n = {len(group)}", fontsize=7)
+        axis.xaxis.set_major_formatter(lambda step, _: f"{step / 1000:g}k")
+    for axis in axes.flat[len(cells) :]:
+        axis.axis("off")
+    canvas.supxlabel("environment steps", fontsize=8)
+    canvas.supylabel("return of evaluation episodes", fontsize=8)
+    canvas.suptitle(f"{_where(records)}\nline: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
     return canvas
 
 
-def _draw_mean(axis: Any, curves: list[list[tuple[float, float]]], label: str) -> None:
+def _draw_mean(axis: Any, curves: list[list[tuple[float, float]]], label: str, spread: bool = True) -> None:
     length = min(map(len, curves))
     steps = [step for step, _ in curves[0][:length]]
-    columns = [summarize([points[i][1] for points in curves]) for i in range(length)]
-    summaries = [summary for summary in columns if summary]
+    columns = [[points[index][1] for points in curves] for index in range(length)]
     style = look(label.split(" ")[0])
-    axis.plot(
-        steps, [s.mean for s in summaries], color=style.color, linestyle=style.linestyle, lw=1.3, label=row_label(label)
-    )
-    if len(curves) > 1:
-        low, high = [s.low for s in summaries], [s.high for s in summaries]
-        axis.fill_between(steps, low, high, color=style.color, alpha=0.15, lw=0)
+    means = [fmean(column) for column in columns]
+    axis.plot(steps, means, color=style.color, linestyle=style.linestyle, lw=1.3 if spread else 0.9)
+    if spread and len(curves) > 1:
+        axis.fill_between(steps, list(map(min, columns)), list(map(max, columns)), color=style.color, alpha=0.2, lw=0)
 
 
 # -- the learnt policy -----------------------------------------------------------------------------------------------

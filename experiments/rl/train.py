@@ -19,25 +19,27 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
-from acprop.runs import Run, UsageError, require
+from acprop.runs import Run, UsageError, require, runs_root
 from acprop.runs.launch import build
-from acprop.runs.record import write_json
+from acprop.runs.record import Record, write_json
 from experiments.rl import planning
 from experiments.rl.agent_state import AgentState
 from experiments.rl.environments import Environment, evaluate
 from experiments.rl.four_rooms import FREE, LAYOUT, MOVES, Rooms
+from experiments.rl.score import mean_over_training
 
 EVALUATION_SEED = 1_000_000  # plus the run's: the same starts and slips at each evaluation, none of those in training
 
 
-def train(cfg: DictConfig) -> None:
-    """Trains one agent and leaves its record."""
+def train(cfg: DictConfig) -> float | None:
+    """Trains one agent and leaves its record. Returns its score, the mean return over training, or None if it
+    diverged."""
     for name in ("steps", "eval_every", "eval_episodes", "num_envs"):
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
 
     with Run.open(cfg, select=("eval/return", "max")) as run:
         if run.finished:
-            return
+            return score(run)
         environment: Environment = build("dataset", cfg.dataset)
         envs = DummyVecEnv([environment.make for _ in range(cfg.num_envs)])
         model: Any = make_agent(cfg, envs, run.device)
@@ -52,6 +54,13 @@ def train(cfg: DictConfig) -> None:
         model.learn(cfg.steps - model.num_timesteps, callback, log_interval=None, reset_num_timesteps=False)
         if rooms:
             leave_policy(run, model, rooms, horizon)
+        return score(run)
+    return None  # diverged
+
+
+def score(run: Run) -> float | None:
+    record = Record(runs_root(), run.dir.relative_to(runs_root()).as_posix())
+    return None if record.status == "diverged" else mean_over_training(record.curve("eval", "return", over="step"))
 
 
 def make_agent(cfg: DictConfig, envs: DummyVecEnv, device: torch.device) -> BaseAlgorithm:

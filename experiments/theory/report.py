@@ -130,8 +130,13 @@ def _beta1_told(criterion: dict[str, Any]) -> str:
 
 
 def draw_map(record: Record) -> Any:
-    """Fig 1 or Fig 3: the paper's panels first, in its symbols; the exact boundary as a line; agreement as a count."""
-    every, arrays = panels(record), record.arrays
+    """Fig 1 or Fig 3: the paper's panels first, in its symbols; the exact boundary as a line; agreement as a count. Of
+    what the paper does not show, panels without a boundary are told in a line."""
+    arrays = record.arrays
+    published = {name for problem, name in published_maps() if problem == record.summary["dataset"]}
+    found = panels(record)
+    every = [panel for panel in found if panel.name in published or not _is_plain(panel)]
+    plain = [panel for panel in found if panel.name not in published and _is_plain(panel)]
     rows = -(-len(every) // 3)
     figure, axes = subplots(rows, 3, figsize=(WIDTH, 1.55 * rows + 0.6), sharex=True, sharey=True)
     x, y = np.meshgrid(arrays["beta2"], arrays["P"])
@@ -140,7 +145,8 @@ def draw_map(record: Record) -> Any:
         axis.plot(x[yes], y[yes], "+", color=CONVERGES, ms=3, mew=0.7, label="converges")
         axis.plot(x[~yes], y[~yes], "o", color=DIVERGES, ms=2, mew=0.5, mfc="none", label="diverges")
         _boundary(axis, arrays, panel)
-        axis.set_title(f"{look(panel.name).label}\n{_agreement(panel)}", fontsize=7, pad=3)
+        whose = "" if panel.name in published else ", not in the paper"
+        axis.set_title(f"{look(panel.name).label}{whose}\n{_agreement(panel)}", fontsize=7, pad=3)
         axis.set(xlim=(x.min() - 0.1, x.max() + 0.1), ylim=(y.min() - 1.5, y.max() + 1.5))
     for axis in axes.flat[len(every) :]:
         axis.axis("off")
@@ -149,8 +155,21 @@ def draw_map(record: Record) -> Any:
     _legend(figure)
     criterion = record.config["study"]["criterion"]
     title = f"{FIGURES[record.summary['dataset']]}, criterion {record.summary['optimizer']}"
-    figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {_beta1_told(criterion)}"), fontsize=7.5)
+    figure.suptitle(_wrap(f"{title}: {_told(criterion)}; {_beta1_told(criterion)}{_plain_told(plain)}"), fontsize=7.5)
     return figure
+
+
+def _is_plain(panel: Panel) -> bool:
+    return bool(panel.converges.all() or not panel.converges.any())
+
+
+def _plain_told(plain: list[Panel]) -> str:
+    """Panels that are one colour, in words."""
+    told = ""
+    for verb, wanted in (("converge", True), ("diverge", False)):
+        if names := [look(panel.name).label for panel in plain if bool(panel.converges.all()) is wanted]:
+            told += f". Not in the paper, {verb} in every cell: {'; '.join(names)}"
+    return told
 
 
 def draw_beta1(record: Record) -> Any:

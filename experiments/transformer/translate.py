@@ -27,15 +27,17 @@ SAMPLES = 5  # test sentences shown with their translations
 Stats = dict[str, float]
 
 
-def train(cfg: DictConfig) -> None:
-    """Trains and tests one cell and leaves its record."""
+def train(cfg: DictConfig) -> float | None:
+    """Trains and tests one cell and leaves its record. Returns its score, validation BLEU of the last epoch, or None if
+    it diverged."""
     check(cfg)
     with Run.open(cfg, select=("valid/bleu", "max")) as run:
         if run.finished:
-            return
+            return run.summary["final"].get("valid/bleu") if run.summary["status"] == "done" else None
         corpus = build("dataset", cfg.dataset)
         folder, cpu = run.dir / "fairseq", run.device.type == "cpu"
         run.describe(languages=f"{corpus.source}-{corpus.target}", **{f"{k}_size": n for k, n in corpus.sizes.items()})
+        run.describe(**corpus.facts)
         if corpus.published is not None:
             run.describe(published_data=corpus.published)
         run.register()  # the state is in fairseq's checkpoints
@@ -55,6 +57,8 @@ def train(cfg: DictConfig) -> None:
                 if epoch + 1 == cfg.epochs:
                     bar.close()
                     test(cfg, run, corpus, folder)
+        return run.values["valid/bleu"]
+    return None  # diverged
 
 
 def check(cfg: DictConfig) -> None:

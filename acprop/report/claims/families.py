@@ -6,7 +6,7 @@ from itertools import product
 
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study
-from acprop.report.claims.published import Cell, cells
+from acprop.report.claims.published import Cell, cells, metric_of
 from acprop.report.claims.statements import Outcome, comparison_told, sweep, values_of
 from acprop.report.stats import FEWEST, Comparison, mean_difference
 from acprop.report.style import dataset_name, look, model_name
@@ -22,7 +22,7 @@ def family(evidence: Evidence, part: str, subject: str, rivals: Sequence[str], p
     comparisons: dict[str, Comparison | None] = {}
     told, small, wins, records = [], 0, 0, []
     for ours, theirs in pairs:
-        metric = rules.METRICS[ours.metric]
+        metric = metric_of(ours.metric)
         names = [subject, theirs.own]
         full, others = evidence.studies(ours.task, ours.dataset, ours.model, ours.part, names)
         for study in others:
@@ -60,7 +60,7 @@ def _pairs(subject: str, rivals: Sequence[str], parts: Sequence[str]) -> list[tu
 
 
 def _better(ours: Cell, theirs: Cell) -> bool:
-    return ours.value > theirs.value if rules.METRICS[ours.metric].largest else ours.value < theirs.value
+    return ours.value > theirs.value if metric_of(ours.metric).largest else ours.value < theirs.value
 
 
 def _where(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study, one_setting
-from acprop.report.claims.published import BEST, Cell, cells
+from acprop.report.claims.published import BEST, Cell, cells, metric_of
 from acprop.report.records import row_label
 from acprop.report.stats import Blocks, Comparison, Summary, compare_blocks, summarize
 from acprop.report.style import dataset_name
@@ -47,7 +47,7 @@ class Outcome:
 
 def value(evidence: Evidence, cell: Cell) -> Outcome:
     """A number of a table: is ours the same, within the margin?"""
-    metric = rules.METRICS[cell.metric]
+    metric = metric_of(cell.metric)
     full, small = evidence.studies(cell.task, cell.dataset, cell.model, cell.part, [cell.own])
     told = "; ".join(f"{study.where}: {told_of(study.records, metric)}" for study in small)
     records = [record for study in small for record in study.records]
@@ -71,7 +71,7 @@ def value(evidence: Evidence, cell: Cell) -> Outcome:
 def odd_spread(cell: Cell) -> bool:
     """Whether the published standard deviation is too small to be that of training seeds. What it is of is not told, so
     it enters no test."""
-    return cell.std is not None and cell.std < rules.METRICS[cell.metric].spread
+    return cell.std is not None and cell.std < metric_of(cell.metric).spread
 
 
 def _summary(records: Sequence[Record], metric: rules.Metric) -> Summary | None:
@@ -101,7 +101,7 @@ def ranking(
     names = [subject, *rivals]
     full, small = evidence.studies(task, dataset, model, part, names)
     row = [c for c in cells() if (c.part, c.task, c.dataset, c.model) == (part, task, dataset, model)]
-    return _ranked(full, small, names, rules.METRICS[metric], row)
+    return _ranked(full, small, names, metric_of(metric), row)
 
 
 def against_lrs(
@@ -121,7 +121,7 @@ def against_lrs(
 
     full, small = evidence.groups(task, dataset, model, part)
     several = [found for (data, scale), records in small.items() if (found := study(data, scale, records))]
-    return _ranked(study(dataset, "paper", full), several, list(wanted), rules.METRICS[metric])
+    return _ranked(study(dataset, "paper", full), several, list(wanted), metric_of(metric))
 
 
 def _ranked(
@@ -240,11 +240,11 @@ def settings(
     full, small = evidence.groups(task, dataset, model, part)
     told, used = [], []
     for (data, scale), group in small.items():
-        found, records = sweep(group, subject, rival, block, keys, rules.METRICS[metric])
+        found, records = sweep(group, subject, rival, block, keys, metric_of(metric))
         if found:
             told.append(f"{dataset_name(data)}, {scale}: {_blocks_told(found, block)}")
             used += records
-    found, records = sweep(full, subject, rival, block, keys, rules.METRICS[metric])
+    found, records = sweep(full, subject, rival, block, keys, metric_of(metric))
     if not found:
         return Outcome(rules.SMALL_SCALE if told else rules.NOT_RUN, small="; ".join(told), records=used)
     verdict, text = rules.of_settings(found), _blocks_told(found, block)

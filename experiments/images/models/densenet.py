@@ -1,4 +1,5 @@
-"""DenseNet-121 for 32x32, growth 32: 3x3 stem of stride 1; 6,956,298 parameters for 10 classes at width 1.
+"""DenseNet-121 for 32x32, growth 32: 3x3 stem of stride 1; 6,956,298 parameters for 10 classes at width 1. And
+DenseNet-40, the smallest of the paper's nets for CIFAR with bottlenecks: three blocks of six, growth 12.
 
 Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, CVPR 2017 (DenseNet-BC).
 """
@@ -23,10 +24,18 @@ class Bottleneck(nn.Module):
 
 def densenet121(num_classes: int, in_channels: int, width: float) -> nn.Sequential:
     """(N, in_channels, 32, 32) -> (N, num_classes) logits. `width` multiplies the growth rate of 32."""
-    growth = max(1, round(32 * width))
+    return _densenet(num_classes, in_channels, 32 * width, (6, 12, 24, 16))
+
+
+def densenet40(num_classes: int, in_channels: int, width: float) -> nn.Sequential:
+    """(N, in_channels, 32, 32) -> (N, num_classes) logits. `width` multiplies the growth rate of 12."""
+    return _densenet(num_classes, in_channels, 12 * width, (6, 6, 6))
+
+
+def _densenet(num_classes: int, in_channels: int, rate: float, blocks: tuple[int, ...]) -> nn.Sequential:
+    growth = max(1, round(rate))
     channels = 2 * growth
     layers: list[nn.Module] = [nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)]
-    blocks = (6, 12, 24, 16)
     for number, count in enumerate(blocks):
         for _ in range(count):
             layers.append(Bottleneck(channels, growth))
