@@ -60,7 +60,7 @@ def run(client: str) -> dict[str, Any]:
     if client == "torch":
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with tempfile.TemporaryDirectory() as folder:
-        loader = DataLoader(data, batch_size=8)  # type: ignore[arg-type]
+        loader: Any = DataLoader(data, batch_size=8)  # type: ignore[arg-type]
         names = {"model": model, "data": data, "loader": loader, "folder": folder, "torch": torch, "ACProp": ACProp}
         exec(compile(BLOCKS[client], f"docs/clients.md, {client}", "exec"), names)
     ended = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in model.parameters()]
