@@ -7,6 +7,7 @@ a call raises into a failure under the job's name. conf/hydra/launcher chooses t
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
@@ -20,6 +21,7 @@ from omegaconf import DictConfig
 
 from acprop.runs.errors import UsageError, require
 from acprop.runs.launch import Failure, Job
+from acprop.runs.stopping import SIGNALS
 
 
 class PatientLauncher(Launcher):
@@ -106,7 +108,10 @@ class RayLauncher(PatientLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
 
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
         start_ray(self.engine.ray_cfg.init)  # before two threads try to
+        for number, handler in handlers.items():  # Ray puts its own in their place
+            signal.signal(number, handler)
         return super().launch(job_overrides, initial_job_idx)
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from ctypes import CDLL
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("fused.cpp")
+PACKAGE = Path(__file__).parent
+SOURCE = PACKAGE / "fused.cpp"
 FLAGS = ("-O3", "-fPIC", "-shared", "-std=c++17", "-fno-math-errno", "-fno-trapping-math")
 AVX2 = ("-mavx2", "-mfma", "-mf16c")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512")
@@ -35,7 +36,7 @@ def load(capability: str) -> CDLL:
         RuntimeError: where there is none and none can be compiled; says why in one line.
     """
     capability = capability if capability in CAPABILITIES else "DEFAULT"
-    for folder in (SOURCE.parent, *cache_folder()):
+    for folder in (PACKAGE, *cache_folder()):
         try:
             return CDLL(str(folder / library_name(capability)))
         except OSError:

@@ -41,12 +41,13 @@ def digest(figure: Any) -> str:
     """A hash over all that a figure shows: every text, and the numbers behind every line, marker, area and image. Six
     digits of them, since the last ones of a sum differ from one processor to the next."""
     import numpy as np
+    from matplotlib.text import Text
 
     def numbers(values: Any) -> list[str]:
         flat: list[float] = np.ma.filled(np.ma.asarray(values, float), np.nan).ravel().tolist()
         return [f"{one:.5e}" for one in flat]
 
-    shown: list[Any] = [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
+    shown: list[Any] = [text.get_text() for text in figure.findobj(Text)]
     for axis in figure.axes:
         shown += [numbers(line.get_xydata()) for line in axis.lines]
         shown += [numbers(image.get_array()) for image in axis.images]

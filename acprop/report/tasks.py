@@ -26,6 +26,13 @@ def reports() -> dict[str, ModuleType]:
     return {task: import_module(f"experiments.{task}.report") for task in tasks}
 
 
+@cache
+def claims() -> dict[str, ModuleType]:
+    """task -> its `claims.py`, of the tasks that have one: METRICS, `cells()` of published numbers, tests by name."""
+    tasks = [task for task, report in reports().items() if Path(str(report.__file__)).with_name("claims.py").exists()]
+    return {task: import_module(f"experiments.{task}.claims") for task in tasks}
+
+
 def artefacts(records: Iterable[Record]) -> list[Artefact]:
     """What all tasks show of their records. Records of a task without a report get a table of their last values."""
     by_task: dict[str, list[Record]] = {}

@@ -66,10 +66,10 @@ def seed_everything(seed: int) -> None:
 
 
 def set_arithmetic(device: torch.device, precision: str, deterministic: bool) -> None:
-    """How a GPU computes in this process. torch lets cuDNN's convolutions use TF32, 10 bits of a mantissa for 23, unless
-    told otherwise; here they do so with precision=tf32 alone, matrix products likewise. Speed is the default: cuDNN tries
-    its algorithms and takes the fastest. With `deterministic` all that torch can do in one order is done so; what has no
-    such form is told in a warning. A CPU computes as it always does."""
+    """How a GPU computes in this process. torch lets cuDNN's convolutions use TF32, 10 bits of a mantissa for 23,
+    unless told otherwise; here they do so with precision=tf32 alone, matrix products likewise. Speed is the default:
+    cuDNN tries its algorithms and takes the fastest. With `deterministic` all that torch can do in one order is done
+    so; what has no such form is told in a warning. A CPU computes as it always does."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cudnn.deterministic = deterministic

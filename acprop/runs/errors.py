@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 # what a disk or its owner refuses -> the remedy
+_ROOM = "make room, or choose another folder by ACPROP_RUNS, ACPROP_DATA or ACPROP_RESULTS"
+_ELSEWHERE = "choose another folder by ACPROP_RUNS, ACPROP_DATA or ACPROP_RESULTS"
 DISK = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
-    errno.EROFS: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS",
-    errno.EACCES: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS, or ask its owner",
-    errno.EPERM: "choose another folder by ACPROP_RUNS or ACPROP_RESULTS, or ask its owner",
-    errno.EIO: "look after the disk",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO), _ELSEWHERE
+    ),
 }
 
 

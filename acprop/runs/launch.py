@@ -10,9 +10,11 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
@@ -25,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from acprop.runs.conf import CONF, options
 from acprop.runs.errors import UsageError, explain_disk
 from acprop.runs.identity import data_root, runs_root
-from acprop.runs.stopping import Interrupted, Watch, end_children, end_with
+from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_with
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
@@ -55,6 +57,7 @@ class Job:
         self.task, self.run = task, run
         self.outcomes: dict[str, Failure | None] = {}
         self.host, self.pid = socket.gethostname(), os.getpid()
+        self.workers = ""  # the folder in which each worker of this machine leaves its process id, as a file
         self.folders = {
             name: os.path.abspath(value) for name, value in os.environ.items() if name.startswith("ACPROP_") and value
         }
@@ -68,6 +71,7 @@ class Job:
             return result
         os.environ.update(self.folders)
         if socket.gethostname() == self.host:
+            Path(self.workers, str(os.getpid())).touch()
             end_with(self.pid)
         if multiprocessing.get_start_method(allow_none=True) == "loky":
             # joblib's own, by which the processes of a torch loader do not start
@@ -89,6 +93,9 @@ class Job:
             name = "" if HydraConfig.get().mode == RunMode.RUN else f"{name_of_job()}: "
             return Failure(name + (line or f"{type(error).__name__}: {error}"), mistake=line is not None)
 
+    def end_workers(self) -> None:
+        end_all(int(path.name) for path in Path(self.workers).iterdir())
+
 
 def name_of_job() -> str:
     return " ".join(HydraConfig.get().overrides.task)
@@ -106,7 +113,10 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], 
         end_with(os.getppid())
     job = Job(task, run)
     try:
-        with Watch(give_up, before=end_children):
+        with (
+            tempfile.TemporaryDirectory(prefix="acprop-") as job.workers,
+            Watch(give_up, before=job.end_workers, grace_s=OTHERS_S + 1),
+        ):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=task)(job)()
             if LEADER and any(outcome is None or not outcome.mistake for outcome in job.outcomes.values()):
                 report(task)

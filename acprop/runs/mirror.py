@@ -62,14 +62,16 @@ def start(tell: Callable[..., None], mode: str, tags: list[str], **arguments: An
     # git remotes may carry tokens; the record holds the commit
     settings = wandb.Settings(silent=True, console="off", disable_git=True, init_timeout=CONNECT_S)
     arguments |= {"settings": settings, "tags": [tag[:TAG] for tag in tags]}
-    tell(phase="connecting")
     try:
-        mode = choose_mode(mode)
+        if mode == "auto":
+            tell(phase="connecting")  # to ask whether there is a key can mean to ask the network
+            mode = choose_mode(mode)
         if mode == "disabled":
             return None
+        tell(phase="connecting" if mode == "online" else "starting")
         run = wandb.init(mode=mode, **arguments)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
-        tell(fault=f"offline, since {told(error)}")
+        tell(phase="starting", fault=f"offline, since {told(error)}")
         run = wandb.init(mode="offline", **arguments)
     tell(phase="at work")
     return run
@@ -87,9 +89,9 @@ def logged_in() -> bool:
     import wandb
 
     try:
-        return bool(wandb.login())
-    except wandb.errors.UsageError:  # no key, and no terminal to ask for one
-        return False
+        return bool(wandb.login(verify=False, prompt=False))
+    except wandb.errors.AuthenticationError:  # a key, whatever it is worth
+        return True
 
 
 def handle(run: Any, message: dict[str, Any]) -> None:

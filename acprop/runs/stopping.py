@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 6  # between a signal and giving up
-CHILDREN_S = 8  # for children to save and end: GRACE_S, and to write it down
+OTHERS_S = 8  # for other processes to save and end: GRACE_S, and to write it down
 
 
 class Interrupted(SystemExit):
@@ -34,13 +34,15 @@ class Watch:
         patient: what is at work looks at `received` itself; otherwise a signal raises `Interrupted` where it finds it.
     """
 
-    def __init__(self, give_up: Callable[[int], None], before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, give_up: Callable[[int], None], before: Callable[[], None] | None = None, grace_s: float = GRACE_S
+    ) -> None:
         """
         Args:
-            give_up: called with the signal, from another thread, if the context has not ended in `GRACE_S`.
+            give_up: called with the signal, from another thread, if the context has not ended in `grace_s`.
             before: called before `Interrupted` is raised.
         """
-        self.give_up, self.before = give_up, before
+        self.give_up, self.before, self.grace_s = give_up, before, grace_s
         self.received: int | None = None
         self.patient = False
         self.ended = threading.Event()
@@ -77,30 +79,32 @@ class Watch:
 
     def _listen(self, reader: int) -> None:
         heard = next((byte[0] for byte in iter(lambda: os.read(reader, 1), b"") if byte[0] in self.handlers), None)
-        os.close(reader)
-        if heard is not None and not self.ended.wait(GRACE_S):
+        if heard is not None and not self.ended.wait(self.grace_s):
             self.give_up(heard)
+        os.close(reader)  # not before: a second signal is written, too
 
 
-def children() -> list[int]:
-    """This process's children, where the system shows them in /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
+def alive(pid: int) -> bool:
+    """Whether a process of this machine is at work: what has ended and was not asked for its exit code is not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody's, so it is there
+        return True
+    return True
 
 
-def end_children() -> None:
-    """Tells this process's children to save and end, and waits for them, `CHILDREN_S` at most."""
-    asked = children()
+def end_all(pids: Iterable[int]) -> None:
+    """Tells processes to save and end, and waits for them, `OTHERS_S` at most."""
+    asked = [pid for pid in pids if alive(pid)]
     for pid in asked:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + CHILDREN_S
-    while set(asked) & set(children()) and time.monotonic() < deadline:
+    deadline = time.monotonic() + OTHERS_S
+    while any(map(alive, asked)) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
@@ -110,17 +114,8 @@ def end_with(pid: int) -> None:
     a second: Linux's own death signal would come at the end of the thread that started it, not of the process."""
     started_by = os.getppid()
 
-    def gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # somebody's, so it is there
-            pass
-        return os.getppid() != started_by
-
     def ask() -> None:
-        while not gone():
+        while alive(pid) and os.getppid() == started_by:
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 # Seconds that a run waits at its end for what is not mirrored yet, by what the mirror has reached.
 PATIENCE = {"starting": 20, "connecting": 4, "at work": 20}
-HURRY = 2  # where a signal wants the end
+HURRY = 3  # where a signal wants the end
 
 
 class Mirror:
@@ -126,7 +126,8 @@ class Tracker:
                 answer = mirror.answers.get(timeout=max(0.01, began + patience - time.monotonic()))
             except queue.Empty:
                 answer = {"fault": f"no answer in {patience} s", "lost": True}
-            self.phase = answer.get("phase", self.phase)
+            if "phase" in answer:
+                self.phase, began = answer["phase"], time.monotonic()
             fault = fault or answer.get("fault")
             if answer.get("finished"):
                 return fault

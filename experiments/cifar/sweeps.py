@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from acprop.report import settings
-from acprop.report.artefacts import Artefact, Cell, figure, table
+from acprop.report.artefacts import OTHER, Artefact, Cell, figure, table
 from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
 from acprop.report.records import (
@@ -22,11 +22,11 @@ from acprop.report.records import (
     settings_told,
 )
 from acprop.report.style import dataset_name, look, model_name, order
+from acprop.runs.conf import protocols
 from acprop.runs.record import FINISHED, Record
 from experiments.images.report import budget
 
 TITLES = {"fig7": "Fig 7", "fig5cd": "Fig 5c, d"}
-PARTS = {"fig5cd": "fig5"}  # of the paper, where a sweep is not called as its part is
 TEST = Measure("", "test/top1", lambda record: record.summary["final"].get("test/top1"), largest=None)
 VALIDATION = Measure("", "validation/top1", lambda record: record.summary["final"].get("validation/top1"), largest=None)
 Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model, optimizer) -> (lr, eps) -> top-1
@@ -34,7 +34,7 @@ Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model
 
 def artefacts(name: str, dataset: str, scale: str, records: list[Record]) -> Iterator[Artefact]:
     """A table and a figure of a sweep in which every setting is reported."""
-    cells, part, title = by_cell(records), PARTS.get(name, name), TITLES.get(name, name)
+    cells, part, title = by_cell(records), protocols()[name].get("part", OTHER), TITLES.get(name, name)
     judged = "test top-1 in % of the last epoch, mean ± std (n) and 95 % interval over seeds"
     where = f"{title} on {dataset_name(dataset)}"
     yield _table(file_name(name, dataset, scale), part, f"{where}: {judged}", scale, cells, TEST, {})

@@ -53,6 +53,7 @@ def train(cfg: DictConfig) -> float | None:
             train_size=data.train_size,
             test_size=data.test_size,
             published_data=data.published,
+            num_classes=data.num_classes,
         )
         run.register(model=model, optimizer=optimizer, schedule=schedule, scaler=scaler, totals=totals)
 

@@ -4,17 +4,49 @@ They are exact, so the question is what they tell apart: each is also put to ACP
 names the wrong optimizers that pass (`mutants`). What one of them passes is "consistent with" and no more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from acprop.report.artefacts import PARTS
 from acprop.report.claims import rules
-from acprop.report.claims.evidence import Evidence, criterion
+from acprop.report.claims.evidence import Evidence
+from acprop.report.claims.rules import POSITIVE, Metric
 from acprop.report.claims.statements import Outcome
+from acprop.report.settings import agrees
 from acprop.report.style import look
+from acprop.runs import conf
 from acprop.runs.record import Record
-from experiments.theory.report import VARIANTS_OF_ACPROP, Panel, panels
+from experiments.theory.recurrences import MUTANTS
+from experiments.theory.report import PARTS as PART_OF
+from experiments.theory.report import VARIANTS_OF_ACPROP, Panel, panels, published_maps
+
+__all__ = ["METRICS", "MUTANTS", "computed_rows"]
+
+
+METRICS = {
+    "denominator": Metric(
+        "mean denominator", True, POSITIVE, lambda v: math.nan, lambda r: r.summary["final"]["train/denominator"]
+    ),
+    "train_loss": Metric(
+        "training loss", False, POSITIVE, lambda v: math.nan, lambda r: r.summary["final"]["train/loss"]
+    ),
+}
+
+
+def study_record(evidence: Evidence, study: str, **wanted: Any) -> Record | None:
+    """The record of a study of conf/theory/study at full length with the settings of its file and `wanted`; None if
+    there is none."""
+    protocol = conf.read(f"theory/study/{study}")
+    settings = {"study": {**protocol["study"], **wanted}, "budget": 1.0}
+    for group in evidence.of("theory").values():
+        for record in group:
+            model = record.summary["model"]
+            if record.status == "done" and model == protocol["names"]["model"] and agrees(settings, record.config):
+                return record
+    return None
 
 
 def wrong(record: Record, passes: Callable[[str], bool]) -> list[str]:
@@ -22,11 +54,35 @@ def wrong(record: Record, passes: Callable[[str], bool]) -> list[str]:
     return [name for name in record.config["study"]["mutants"] if passes(name)]
 
 
+# -- rows of the published pictures ----------------------------------------------------------------------------------
+
+
+def computed_rows(evidence: Evidence) -> Iterator[tuple[Outcome, dict[str, Any]]]:
+    """Two for each published panel: by the criterion that we recall from the paper, by one fitted to the picture."""
+    picture = "authors' project page, picture read off cell by cell"
+    recalled = f"{picture}; the criterion is recalled from the paper"
+    fitted = "a criterion fitted to the picture afterwards gives the published map"
+    for (problem, optimizer), panel in published_maps().items():
+        part = PART_OF[problem]
+        figure = f"{PARTS[part].split(':')[0]}, panel {look(optimizer).label}"
+        for suffix, name, kind, claim, source in (
+            ("", "stated", rules.TESTED, "the stated criterion gives the published map", recalled),
+            ("-fitted", "matching", rules.FITTED, fitted, picture),
+        ):
+            yield map_panel(evidence, part, problem, name, optimizer), {
+                "id": f"{part}/{optimizer}{suffix}", "part": part, "claim": f"{figure}: {claim}", "kind": kind,
+                "command": "make theory", "source": source, "published_value": 0.0, "margin": rules.CELLS * panel.size,
+                "published": f"{panel.sum()} of {panel.size} cells converge",
+            }  # fmt: skip
+
+
 # -- maps ------------------------------------------------------------------------------------------------------------
 
 
 def _map(evidence: Evidence, problem: str, name: str) -> Record | None:
-    return evidence.theory("map", problem={"name": problem}, criterion=criterion(name, problem))
+    return study_record(
+        evidence, "map", problem={"name": problem}, criterion=conf.read(f"theory/criterion/{name}")[problem]
+    )
 
 
 def _panel(record: Record, name: str) -> Panel:
@@ -80,7 +136,7 @@ def _region(record: Record) -> dict[str, Any]:
 
 def region_everywhere(evidence: Evidence, part: str, problem: str, optimizers: Sequence[str]) -> Outcome:
     """Do these converge for all beta1, beta2 and P of the study?"""
-    record = evidence.theory("region", problem=problem)
+    record = study_record(evidence, "region", problem=problem)
     if record is None:
         return Outcome(rules.NOT_RUN)
     cells = _region(record)
@@ -91,7 +147,7 @@ def region_everywhere(evidence: Evidence, part: str, problem: str, optimizers: S
 
 def region_contains(evidence: Evidence, part: str, problem: str, subject: str, rivals: Sequence[str]) -> Outcome:
     """Does the subject converge wherever a rival does at the same beta1, and somewhere else besides?"""
-    record = evidence.theory("region", problem=problem)
+    record = study_record(evidence, "region", problem=problem)
     if record is None:
         return Outcome(rules.NOT_RUN)
     cells = _region(record)
@@ -112,7 +168,7 @@ def region_contains(evidence: Evidence, part: str, problem: str, subject: str, r
 def region_ablation(evidence: Evidence, part: str, problem: str, beta1: float, subject: str, without: str) -> Outcome:
     """Does the subject converge at one beta1 in every cell in which `without`, the same but for one thing, does, and in
     others besides?"""
-    record = evidence.theory("region", problem=problem)
+    record = study_record(evidence, "region", problem=problem)
     if record is None:
         return Outcome(rules.NOT_RUN)
     at = record.config["study"]["beta1"].index(beta1)
@@ -138,7 +194,7 @@ def _diverging(record: Record, optimizers: Sequence[str]) -> str:
 
 def authors_steps(evidence: Evidence, part: str, at_most: float) -> Outcome:
     """Are the steps of this package's ACProp those of the authors' class, in every setting they are known for?"""
-    record = evidence.theory("authors")
+    record = study_record(evidence, "authors")
     if record is None:
         return Outcome(rules.NOT_RUN)
     final = record.summary["final"]
@@ -156,7 +212,7 @@ def final(
     below: float | None = None,
 ) -> Outcome:  # fmt: skip
     """Are these last values all above, or all below, a bound?"""
-    record = evidence.theory(study)
+    record = study_record(evidence, study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     last: Mapping[str, float] = record.summary["final"]
@@ -172,7 +228,7 @@ def final(
 
 def final_ratio(evidence: Evidence, part: str, study: str, over: str, under: str, at_least: float) -> Outcome:
     """Is one last value at least so many times another?"""
-    record = evidence.theory(study)
+    record = study_record(evidence, study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     high, low = (record.summary["final"][key] for key in (over, under))
@@ -186,7 +242,7 @@ def final_smallest(
     """Is the last value of `subject` smaller than that of every rival, by whichever rule the learning rates are chosen?
     `choices`: what stands between an optimizer's name and the metric for each rule. Rules that disagree decide nothing.
     """
-    record = evidence.theory(study)
+    record = study_record(evidence, study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     last: Mapping[str, float] = record.summary["final"]
@@ -216,7 +272,7 @@ def final_smallest(
 def rate(evidence: Evidence, part: str, problem: str, subject: str, study: str = "rate") -> Outcome:
     """Is the slope of log(squared gradient norm) against log T on the log-free side of the middle between the slopes of
     1/sqrt(T) and log(T)/sqrt(T) over the same T?"""
-    record = evidence.theory(study)
+    record = study_record(evidence, study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     slope, low, high = _slope(record, problem, subject)
@@ -234,7 +290,7 @@ def rate(evidence: Evidence, part: str, problem: str, subject: str, study: str =
 
 def rate_steeper(evidence: Evidence, part: str, subject: str, rivals: Sequence[str], study: str = "rate") -> Outcome:
     """Is the slope's interval below that of every rival on every problem; or above one of them on every problem?"""
-    record = evidence.theory(study)
+    record = study_record(evidence, study)
     if record is None:
         return Outcome(rules.NOT_RUN)
     problems = record.config["study"]["problems"]

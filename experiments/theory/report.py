@@ -134,10 +134,9 @@ def draw_map(record: Record) -> Any:
     what the paper does not show, panels without a boundary are told in a line."""
     arrays = record.arrays
     published = {name for problem, name in published_maps() if problem == record.summary["dataset"]}
-    every = [
-        panel for panel in panels(record) if panel.name in published or panel.converges.any() != panel.converges.all()
-    ]
-    plain = [panel for panel in panels(record) if panel not in every]
+    found = panels(record)
+    every = [panel for panel in found if panel.name in published or not _is_plain(panel)]
+    plain = [panel for panel in found if panel.name not in published and _is_plain(panel)]
     rows = -(-len(every) // 3)
     figure, axes = subplots(rows, 3, figsize=(WIDTH, 1.55 * rows + 0.6), sharex=True, sharey=True)
     x, y = np.meshgrid(arrays["beta2"], arrays["P"])
@@ -160,12 +159,16 @@ def draw_map(record: Record) -> Any:
     return figure
 
 
+def _is_plain(panel: Panel) -> bool:
+    return bool(panel.converges.all() or not panel.converges.any())
+
+
 def _plain_told(plain: list[Panel]) -> str:
     """Panels that are one colour, in words."""
     told = ""
     for verb, wanted in (("converge", True), ("diverge", False)):
         if names := [look(panel.name).label for panel in plain if bool(panel.converges.all()) is wanted]:
-            told += f"; {verb} in every cell, and not in the paper: {', '.join(names)}"
+            told += f". Not in the paper, {verb} in every cell: {'; '.join(names)}"
     return told
 
 

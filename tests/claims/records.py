@@ -14,6 +14,8 @@ def leave(configure, task, *overrides, scores, published=True, **metrics):
     """One finished run a seed, worth its score; a score that is not finite diverges."""
     cfg = configure(task, "tracking=none", *overrides)
     split, metric = SELECT[task][0].split("/")
+    if task == "cifar" and cfg.held_out:
+        split = "validation"
     if task == "gan" and cfg.fid_network == "classifier":
         metric = "feature_fid"
     for seed, score in enumerate(scores):

@@ -1,4 +1,4 @@
-"""results/report.html: whole, self-contained, the same each time; and alive in a real browser, where there is one."""
+"""report.html: whole, self-contained, the same each time; and alive in a real browser, where there is one."""
 
 import json
 import re
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from acprop.report import build as report
 from acprop.report import page, results_root
 from acprop.report.__main__ import main
-from acprop.report.page_runs import POINTS, Runs, curves
+from acprop.report.page_runs import POINTS, curves
 from acprop.runs import Run, load_records
 from experiments.theory.__main__ import run as run_theory
 from tests.claims.records import leave
@@ -53,7 +54,7 @@ def records(configure):
     """Some of everything that a page shows: values, rankings, maps, curves, a diverged run, characters to escape."""
     leave(configure, "cifar", "dataset=digits", "model=vgg11", scores=(98.0, 98.5, 97.0))
     leave(configure, "cifar", "dataset=digits", "model=resnet34", "optimizer=adam", scores=(99.0, float("nan")))
-    odd = ("names.optimizer='<b>&'", "+note='</script><script>alert(1)</script>'")
+    odd = ("names.optimizer='<b>&'", "+note='</script><!--<script>alert(1)</script>'")
     leave(configure, "cifar", "dataset=digits", "model=resnet34", *odd, scores=(12.0,))
     leave_gan(configure, "model=dcgan")  # with pictures
     leave_rl(configure, "scale=laptop")
@@ -71,16 +72,17 @@ def test_it_is_whole_and_needs_nothing_else(records, tmp_path):
     assert len(set(parsed.ids)) == len(parsed.ids)
     assert len(text.encode()) < 5_000_000
     assert not re.search(r"""(?:src|href|url\()\s*=?\s*["'(]?\s*(?:https?:)?//""", text), "no resource of a network"
-    folders = {path.parent.relative_to(tmp_path / "runs").as_posix() for path in (tmp_path / "runs").rglob("run.json")}
+    runs = tmp_path / "runs"
+    folders = {path.parent.parent.relative_to(runs).as_posix() for path in runs.rglob("run.json")}
     (data,) = [json.loads(script) for script in parsed.scripts if script.startswith("{")]
-    assert set(data["runs"]) == folders
+    assert set(data["cells"]) == folders
     shown = set()
     for tag, attributes in parsed.attributes:
         for name in ("src", "href"):
             target = attributes.get(name)
-            if target and target.startswith("#run="):
-                assert target[5:] in folders
-                shown.add(target[5:])
+            if target and target.startswith("#cell="):
+                assert set(target[6:].split("|")) <= folders
+                shown |= set(target[6:].split("|"))
             elif target and target.startswith("#"):
                 assert target[1:] in parsed.ids
             elif target:
@@ -103,10 +105,12 @@ def test_every_figure_and_table_names_the_runs_it_was_made_from(records):
     assert len(tables) == len(list((results_root() / "tables").glob("*.md")))
     for part in (*figures, *tables):
         empty = "_paper" in part and not re.search(r"\(\d+\)", part)  # nothing was run at the paper's scale
-        assert ("#run=" in part) != empty, part[-300:]
+        assert ("#cell=" in part) != empty, part[-300:]
     (vgg,) = [part for part in tables if 'aria-label="Table fig6_digits_laptop"' in part]
-    assert {folder.split("/")[0] for folder in re.findall('#run=([^"]+)', vgg)} == {"cifar"}
-    assert len(re.findall("#run=", vgg)) == 6
+    behind = vgg.partition('class="table-runs"')[2]
+    cells = re.findall('#cell=([^"]+)', behind)
+    assert [cell.split("/")[:2] for cell in cells] == [["cifar", "digits-resnet34"]] * 2 + [["cifar", "digits-vgg11"]]
+    assert sorted(re.findall(r"</a> seeds? ([\d, ]+)<", behind)) == ["0", "0, 1", "0, 1, 2"]
 
 
 def test_the_same_records_give_the_same_bytes_and_one_less_gives_others(records, tmp_path):
@@ -117,7 +121,16 @@ def test_the_same_records_give_the_same_bytes_and_one_less_gives_others(records,
     assert build() != first
 
 
-def test_without_a_record_the_page_stands(configure):
+def test_a_number_leads_to_the_cell_that_it_tells_of(records):
+    table = build().partition('aria-label="Table fig6_digits_laptop"')[2].partition("</table>")[0]
+    (acprop,) = [row for row in re.findall(r"<tr>.*?</tr>", table, re.S) if "<td>ACProp</td>" in row]
+    links = re.findall(r'<a class="number" href="#cell=([^"]+)">([^<]*)</a>', acprop)
+    assert [text for _, text in links] == ["97.00, 98.00, 98.50 (3)"] * 2, "last, and best"
+    assert all("cifar/digits-vgg11/acprop-" in cell for cell, _ in links)
+
+
+def test_without_a_record_the_page_stands(tmp_path):
+    (tmp_path / "runs").mkdir()
     text = build()
     Page(text)
     assert "No run has ended yet" in text
@@ -131,32 +144,38 @@ def test_curves_are_thin_and_keep_their_ends(configure):
             run.log("train", loss=1 / (1 + step))
             run.log("test", top1=float("nan") if step == 999 else 12.345678)
     (record,) = load_records("cifar")
-    found = curves(record)
+    found = curves([record])
     assert list(found) == ["test/top1", "train/loss"], "what it was judged by comes first"
-    (steps, losses) = found["train/loss"]
+    (steps, (losses,)) = found["train/loss"]
     assert len(steps) == len(losses) <= POINTS
     assert (steps[0], steps[-1]) == (0, 999)
     assert losses[0] == 1.0
     assert losses[-1] == 0.001
-    assert found["test/top1"][1][0] == 12.35
-    assert found["test/top1"][1][-1] is None
+    assert found["test/top1"][1][0][0] == 12.35
+    assert found["test/top1"][1][0][-1] is None
 
 
 def test_pictures_are_made_to_fit(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (900, 1500, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "fig1_noise.png")
-    figure = page._figure(tmp_path / "fig1_noise", [], 120_000)
+    figure = page._picture(tmp_path / "fig1_noise.png", 120_000)
     assert len(figure.uri) < 4 / 3 * 120_000 + 100
     assert abs(figure.width / figure.height - 1500 / 900) < 0.02
 
 
+def behind():
+    """name of an artefact -> folders of its records"""
+    made, _ = report.artefacts(report.gather())
+    return {artefact.name: [record.folder for record in artefact.records] for artefact in made}
+
+
 def test_a_map_feeds_its_figures_and_the_counts(configure):
     run_theory(configure("theory", "tracking=none", "criterion=limit", "problem=eq2"))
-    runs = Runs()
-    (folder,) = runs.records
+    (record,) = load_records("theory")
+    found = behind()
     for name in ("fig3_limit", "fig3_limit_beta1", "theory_maps", "theory_maps_beta1"):
-        assert runs.behind(name) == [folder]
-    assert not runs.behind("fig1_limit")
+        assert found[name] == [record.folder]
+    assert "fig1_limit" not in found
 
 
 def test_two_settings_of_one_study_are_told_apart(configure):
@@ -166,7 +185,7 @@ def test_two_settings_of_one_study_are_told_apart(configure):
     names = {path.stem for path in (results_root() / "figures").glob("fig4*.png")}
     assert len(names) == 2
     for name in names:
-        (folder,) = Runs().behind(name)
+        (folder,) = behind()[name]
         assert name.split("=")[1] in folder
 
 
@@ -202,32 +221,45 @@ def test_it_works_in_a_browser(records, browser):
     # filter by verdict and by text
     claims = tab.locator(".claims tbody tr")
     total = claims.count()
-    tab.click("[data-verdict=not-run].not-run >> nth=0")
+    tab.click("[data-verdict=run-at-small-scale-only].run-at-small-scale-only >> nth=0")
     left = tab.locator(".claims tbody tr:visible").count()
     assert 0 < left < total
     assert tab.inner_text("#shown") == f"{left} of {total} claims"
     tab.fill("#filter-claims", "dcgan acprop")
     assert tab.locator(".claims tbody tr:visible td.id").all_inner_texts()
     assert all("DCGAN" in text for text in tab.locator(".claims tbody tr:visible td.id").all_inner_texts())
+    # two verdicts widen the choice, none is all; the address keeps it
+    tab.fill("#filter-claims", "")
+    tab.click("[data-verdict=not-run].not-run >> nth=0")
+    assert left < tab.locator(".claims tbody tr:visible").count() <= total
+    assert "verdict=" in tab.url
+    for chip in ("run-at-small-scale-only", "not-run"):
+        tab.click(f"[data-verdict={chip}].{chip} >> nth=0")
+    assert tab.locator(".claims tbody tr:visible").count() == total
     # sort, both ways; numbers as numbers
-    column = "#runs tbody tr td:nth-child(9)"
-    tab.click("#runs th:nth-child(9) button")
+    column = "#runs tbody tr td:nth-child(7)"
+    tab.click("#runs th:nth-child(7) button")
     values = [float(text) for text in tab.locator(column).all_inner_texts() if text]
     assert values == sorted(values)
-    assert tab.get_attribute("#runs th:nth-child(9)", "aria-sort") == "ascending"
+    assert tab.get_attribute("#runs th:nth-child(7)", "aria-sort") == "ascending"
     tab.keyboard.press("Enter")
     assert [float(text) for text in tab.locator(column).all_inner_texts() if text] == sorted(values, reverse=True)
-    # filter runs, open one by the keyboard, close it
+    # filter runs, open a cell by the keyboard, close it
     tab.fill("#filter-runs", "vgg digits")
-    assert tab.locator("#runs tbody tr:visible").count() == 3
+    assert tab.locator("#runs tbody tr:visible").count() == 1
     tab.locator("#runs tbody tr:visible a").first.focus()
     tab.keyboard.press("Enter")
     dialog = tab.locator("dialog[open]")
     assert "cifar/digits-vgg11/acprop-" in dialog.inner_text()
     assert "optimizer.lr: 0.001" in dialog.inner_text()
+    assert dialog.locator("svg path").count() == 3, "a line a seed"
     assert dialog.locator("svg path").first.get_attribute("d").count("L") == 2
     tab.keyboard.press("Escape")
     assert tab.locator("dialog[open]").count() == 0
+    # a number of a table opens the cell behind it
+    tab.locator("[aria-label='Table fig6_digits_laptop'] a.number").first.click()
+    assert "cifar/digits-" in tab.locator("dialog[open]").inner_text()
+    tab.keyboard.press("Escape")
     # dark by choice, and by the system
     light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     tab.click("#theme")
@@ -236,7 +268,7 @@ def test_it_works_in_a_browser(records, browser):
     other = visit(color_scheme="dark", viewport={"width": 400, "height": 800})
     assert other.evaluate("getComputedStyle(document.body).backgroundColor") == dark
     assert other.evaluate("document.documentElement.scrollWidth") == 400, "nothing sticks out on a narrow screen"
-    # a run's address opens it
+    # a cell's address opens it
     link = tab.locator("#runs tbody a").first.get_attribute("href")
     direct = browser.new_page()
     direct.goto(address + link)

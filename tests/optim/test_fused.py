@@ -298,6 +298,7 @@ def source(tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_text('extern "C" int answer() { return 42; }\n')
     monkeypatch.setattr(kernel, "SOURCE", path)
+    monkeypatch.setattr(kernel, "PACKAGE", path.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return path
 

@@ -83,7 +83,7 @@ def test_table_3_is_complete():
 def test_every_cell_has_a_source_and_reaches_the_optimizer(cell, configure, tmp_path):
     import torch
 
-    assert "# Source: " in cell.read_text()
+    assert yaml.safe_load(cell.read_text())["tuned"]["source"]
     cfg = configure("transformer", f"optimizer={cell.stem}")
     optimizer = build("optimizer", cfg.optimizer, [torch.zeros(1, requires_grad=True)])
     for key, value in yaml.safe_load(cell.read_text())["optimizer"].items():

@@ -8,26 +8,21 @@ from typing import Any
 
 import yaml
 
-from acprop.report import PUBLISHED
+from acprop.report import PUBLISHED, tasks
 from acprop.report.artefacts import PARTS
 from acprop.report.claims import families, rules, statements, words
 from acprop.report.claims.evidence import Evidence, folders
-from acprop.report.claims.published import cells
+from acprop.report.claims.published import cells, metric_of
 from acprop.report.claims.row import Row
 from acprop.report.claims.statements import Outcome
 from acprop.report.style import dataset_name, look, model_name
 from acprop.runs.record import Record, write_atomically
-from experiments.theory import claims as theory
-from experiments.theory.report import published_maps
-
-PROBLEMS = {"eq1": "fig1", "eq2": "fig3"}
-LANGUAGES = {"iwslt14_de_en": "DE-EN", "iwslt15_en_vi": "EN-VI", "ted_ja_en": "JA-EN", "ted_ro_en": "RO-EN"}
 
 
 def ledger(records: Iterable[Record]) -> list[Row]:
     """Every row, part by part."""
     evidence = Evidence(records)
-    rows = [*_map_rows(evidence), *_cell_rows(evidence), *_statement_rows(evidence)]
+    rows = [*_computed_rows(evidence), *_cell_rows(evidence), *_statement_rows(evidence)]
     assert len({row.id for row in rows}) == len(rows)
     return sorted(rows, key=lambda row: list(PARTS).index(row.part))  # stable: within a part as they come
 
@@ -42,49 +37,19 @@ def _row(outcome: Outcome, **fields: Any) -> Row:
     )  # fmt: skip
 
 
-def _map_rows(evidence: Evidence) -> list[Row]:
-    """Two rows for each published panel: by the criterion that we recall from the paper, by the one fitted to the
-    picture."""
-    rows = []
-    for (problem, optimizer), panel in published_maps().items():
-        part, name = PROBLEMS[problem], look(optimizer).label
-        figure = f"{PARTS[part].split(':')[0]}, panel {name}"
-        picture = "authors' project page, picture read off cell by cell"
-        for suffix, criterion, kind, claim, source in (
-            (
-                "",
-                "stated",
-                rules.TESTED,
-                "the stated criterion gives the published map",
-                f"{picture}; the criterion is recalled from the paper",
-            ),
-            (
-                "-fitted",
-                "matching",
-                rules.FITTED,
-                "a criterion fitted to the picture afterwards gives the published map",
-                picture,
-            ),
-        ):
-            rows.append(
-                _row(
-                    theory.map_panel(evidence, part, problem, criterion, optimizer),
-                    id=f"{part}/{optimizer}{suffix}", part=part, claim=f"{figure}: {claim}", command="make theory",
-                    source=source, kind=kind,
-                    published=f"{panel.sum()} of {panel.size} cells converge", published_value=0.0,
-                    margin=rules.CELLS * panel.size,
-                )
-            )  # fmt: skip
-    return rows
+def _computed_rows(evidence: Evidence) -> list[Row]:
+    """Those that a task makes itself, of published pictures."""
+    found = [module.computed_rows(evidence) for module in tasks.claims().values() if hasattr(module, "computed_rows")]
+    return [_row(outcome, **fields) for rows in found for outcome, fields in rows]
 
 
 def _cell_rows(evidence: Evidence) -> list[Row]:
     rows = []
     for cell in cells():
-        metric = rules.METRICS[cell.metric]
+        metric = metric_of(cell.metric)
         best = " (best in literature)" if cell.own != cell.optimizer else ""
         net = f"{model_name(cell.model)} on {dataset_name(cell.dataset)}"
-        where = LANGUAGES.get(cell.dataset, net)
+        where = cell.where or net
         std = "" if cell.std is None else f" ± {cell.std:g}"
         std += ", which is no spread of training seeds" if statements.odd_spread(cell) else ""
         rows.append(
@@ -103,7 +68,11 @@ def _statement_rows(evidence: Evidence) -> list[Row]:
     rows = []
     for name, entry in yaml.safe_load((PUBLISHED / "statements.yaml").read_text()).items():
         part, test = name.split("/")[0], entry["test"]
-        outcome = next(found for module in (theory, statements, families) if (found := getattr(module, test, None)))
+        outcome = next(
+            found
+            for module in (statements, families, *tasks.claims().values())
+            if (found := getattr(module, test, None))
+        )
         result: Outcome = outcome(evidence, part, **entry.get("with", {}))
         rows.append(
             _row(result, id=name, part=part, claim=entry["claim"], source=entry["source"], command=entry["command"],

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from acprop.report.records import failed
 from acprop.report.stats import (
     FEWEST,
     Blocks,
@@ -77,58 +78,7 @@ class Metric(NamedTuple):
         return self.worst if failed(record) else self.of(record)
 
 
-CLASSES = {"cifar100": 100, "imagenet": 1000}  # of the others 10
-
-
-def failed(record: Record) -> bool:
-    """Whether a run is a failure in every value and ranking: it diverged, collapsed, or classifies as chance does."""
-    return record.status != "done" or bool(record.summary.get("collapsed")) or at_chance(record)
-
-
-def at_chance(record: Record) -> bool:
-    """Whether the last test accuracy is within five standard deviations of guessing."""
-    top1 = record.summary["final"].get("test/top1", record.summary["final"].get("validation/top1"))
-    images = record.summary.get("test_size")
-    if top1 is None or not images:
-        return False
-    chance = 1 / CLASSES.get(record.summary["dataset"], 10)
-    return top1 <= 100 * (chance + 5 * math.sqrt(chance * (1 - chance) / images))
-
-
-def _mean_return(record: Record) -> float:
-    from experiments.rl.report import mean_return
-
-    return mean_return(record)
-
-
 PERCENT, POSITIVE = (0.0, 100.0), (0.0, math.inf)
-METRICS = {
-    "best_top1": Metric(
-        "test top-1 of the best epoch (%)", True, PERCENT, lambda v: 0.3, lambda r: r.summary["best"]["value"], 0.03
-    ),
-    "top1": Metric(
-        "test top-1 of the last epoch (%)",
-        True,
-        PERCENT,
-        lambda v: 0.3,
-        lambda r: r.summary["final"]["test/top1"],
-        0.03,
-    ),
-    "error": Metric(
-        "test error (%)", False, PERCENT, lambda v: 0.3, lambda r: 100 - r.summary["final"]["test/top1"], 0.03
-    ),
-    "bleu": Metric("BLEU", True, PERCENT, lambda v: 0.3, lambda r: r.summary["final"]["test/bleu"], 0.05),
-    "fid": Metric(
-        "best FID", False, POSITIVE, lambda v: max(1.0, 0.05 * v), lambda r: r.summary["best"]["value"], 0.05
-    ),
-    "denominator": Metric(
-        "mean denominator", True, POSITIVE, lambda v: math.nan, lambda r: r.summary["final"]["train/denominator"]
-    ),
-    "train_loss": Metric(
-        "training loss", False, POSITIVE, lambda v: math.nan, lambda r: r.summary["final"]["train/loss"]
-    ),
-    "return": Metric("mean return over training", True, (-math.inf, math.inf), lambda v: math.nan, _mean_return),
-}
 
 
 # -- values ----------------------------------------------------------------------------------------------------------

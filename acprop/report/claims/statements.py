@@ -9,8 +9,8 @@ from typing import Any
 
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study, one_setting
-from acprop.report.claims.published import BEST, Cell, cells
-from acprop.report.records import row_label
+from acprop.report.claims.published import BEST, Cell, cells, metric_of
+from acprop.report.records import failed, row_label
 from acprop.report.stats import Blocks, Comparison, Summary, compare_blocks, summarize
 from acprop.report.style import dataset_name
 from acprop.runs.record import FINISHED, Record
@@ -47,7 +47,7 @@ class Outcome:
 
 def value(evidence: Evidence, cell: Cell) -> Outcome:
     """A number of a table: is ours the same, within the margin?"""
-    metric = rules.METRICS[cell.metric]
+    metric = metric_of(cell.metric)
     full, small = evidence.studies(cell.task, cell.dataset, cell.model, cell.part, [cell.own])
     told = "; ".join(f"{study.where}: {told_of(study.records, metric)}" for study in small)
     records = [record for study in small for record in study.records]
@@ -59,7 +59,7 @@ def value(evidence: Evidence, cell: Cell) -> Outcome:
     numbers |= {"value": getattr(summary, "mean", None), "scale": shown.scale, "data": shown.dataset, "small": told}
     if full is None:
         return Outcome(rules.SMALL_SCALE, records=records, **numbers)
-    failures = sum(map(rules.failed, full.records))
+    failures = sum(map(failed, full.records))
     judged = rules.of_value(
         [metric.worth(record) for record in full.records], failures, cell.value, metric.margin(cell.value),
         None if odd_spread(cell) else cell.std, cell.n,
@@ -71,18 +71,18 @@ def value(evidence: Evidence, cell: Cell) -> Outcome:
 def odd_spread(cell: Cell) -> bool:
     """Whether the published standard deviation is too small to be that of training seeds. What it is of is not told, so
     it enters no test."""
-    return cell.std is not None and cell.std < rules.METRICS[cell.metric].spread
+    return cell.std is not None and cell.std < metric_of(cell.metric).spread
 
 
 def _summary(records: Sequence[Record], metric: rules.Metric) -> Summary | None:
     """With failed runs at the worst there is, and then without an interval: failures are not spread around a mean."""
     summary = summarize([metric.worth(record) for record in records], metric.bounds)
-    return Summary(summary.n, summary.mean) if summary and any(map(rules.failed, records)) else summary
+    return Summary(summary.n, summary.mean) if summary and any(map(failed, records)) else summary
 
 
 def told_of(records: Sequence[Record], metric: rules.Metric) -> str:
     """`91.32 ± 0.11 (5) [91.18, 91.46]`; of fewer than five the runs; failed ones are counted and named."""
-    good = [metric.of(record) for record in records if not rules.failed(record)]
+    good = [metric.of(record) for record in records if not failed(record)]
     failures = len(records) - len(good)
     if not failures:
         summary = summarize(good, metric.bounds)
@@ -101,7 +101,7 @@ def ranking(
     names = [subject, *rivals]
     full, small = evidence.studies(task, dataset, model, part, names)
     row = [c for c in cells() if (c.part, c.task, c.dataset, c.model) == (part, task, dataset, model)]
-    return _ranked(full, small, names, rules.METRICS[metric], row)
+    return _ranked(full, small, names, metric_of(metric), row)
 
 
 def against_lrs(
@@ -121,7 +121,7 @@ def against_lrs(
 
     full, small = evidence.groups(task, dataset, model, part)
     several = [found for (data, scale), records in small.items() if (found := study(data, scale, records))]
-    return _ranked(study(dataset, "paper", full), several, list(wanted), rules.METRICS[metric])
+    return _ranked(study(dataset, "paper", full), several, list(wanted), metric_of(metric))
 
 
 def _ranked(
@@ -168,7 +168,7 @@ def comparison_told(name: str, found: Comparison) -> str:
 
 def failures_told(study: Study) -> list[str]:
     """`Adam: 2 of 5 failed`, of those with any."""
-    counted = {name: sum(map(rules.failed, records)) for name, records in study.cells.items()}
+    counted = {name: sum(map(failed, records)) for name, records in study.cells.items()}
     return [f"{_label(name)}: {n} of {len(study.cells[name])} failed" for name, n in counted.items() if n]
 
 
@@ -179,7 +179,7 @@ def _power(study: Study, names: Sequence[str], metric: rules.Metric, row: Sequen
     spreads = [
         stdev(good) ** 2
         for records in study.cells.values()
-        if len(good := [metric.of(record) for record in records if not rules.failed(record)]) > 1
+        if len(good := [metric.of(record) for record in records if not failed(record)]) > 1
     ]
     if not set(names) <= published.keys() or not spreads:
         return None
@@ -240,11 +240,11 @@ def settings(
     full, small = evidence.groups(task, dataset, model, part)
     told, used = [], []
     for (data, scale), group in small.items():
-        found, records = sweep(group, subject, rival, block, keys, rules.METRICS[metric])
+        found, records = sweep(group, subject, rival, block, keys, metric_of(metric))
         if found:
             told.append(f"{dataset_name(data)}, {scale}: {_blocks_told(found, block)}")
             used += records
-    found, records = sweep(full, subject, rival, block, keys, rules.METRICS[metric])
+    found, records = sweep(full, subject, rival, block, keys, metric_of(metric))
     if not found:
         return Outcome(rules.SMALL_SCALE if told else rules.NOT_RUN, small="; ".join(told), records=used)
     verdict, text = rules.of_settings(found), _blocks_told(found, block)
@@ -270,7 +270,7 @@ def sweep(
             at[name, record.summary["seed"]] = record
     blocks, used = [], []
     for settings_of in runs.values():
-        told = [at for at in settings_of.values() if not all(map(rules.failed, at.values()))]
+        told = [at for at in settings_of.values() if not all(map(failed, at.values()))]
         whole = [at for at in told if {name for name, _ in at} == {subject, rival}]
         if not whole:
             continue

@@ -62,6 +62,7 @@ def _cell(row: Row | None, by_folder: dict[str, Record]) -> Cell:
         return Cell("–")
     assert row.published_value is not None
     std = "" if row.published_std is None else f" ± {row.published_std:g}"
-    text = f"{row.ours or 'not run'} / paper {row.published_value:.2f}{std}{'†' * (row.run_by == 'quoted')}"
+    came_out = row.ours.partition(";")[0]  # how it was judged is in the ledger
+    text = f"{came_out or 'not run'} / paper {row.published_value:.2f}{std}{'†' * (row.run_by == 'quoted')}"
     ours = [record for folder in row.runs if (record := by_folder[folder]).summary["scale"] == row.scale]
     return Cell(text, records=ours if row.ours else ())

@@ -4,15 +4,20 @@ in words, and which wrong optimizers would have passed."""
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from acprop.report import tasks
 from acprop.report.artefacts import PARTS, Artefact, table
 from acprop.report.claims import rules
 from acprop.report.claims.row import Row
 from acprop.report.style import look
 from acprop.runs.record import Record
-from experiments.theory.recurrences import MUTANTS
 
 UNTESTED = (rules.SMALL_SCALE, rules.NOT_RUN)
 JUDGED = tuple(verdict for verdict in rules.VERDICTS if verdict not in UNTESTED)
+
+
+def mutants() -> list[str]:
+    """The wrong optimizers that the tasks put to their exact tests."""
+    return [name for module in tasks.claims().values() for name in getattr(module, "MUTANTS", ())]
 
 
 def anchor(row: Row) -> str:
@@ -29,7 +34,7 @@ def alike(row: Row) -> str:
 
 
 def _label(name: str) -> str:
-    return look(name).label if name == "sgd" or name not in MUTANTS else f"ACProp {look(name).label}"
+    return look(name).label if name == "sgd" or name not in mutants() else f"ACProp {look(name).label}"
 
 
 # -- summary ---------------------------------------------------------------------------------------------------------
@@ -135,13 +140,10 @@ def mutants_table(rows: Sequence[Row], records: Iterable[Record]) -> list[Artefa
     body = []
     for row in asked:
         assert row.mutants is not None
-        others = ", ".join(look(name).label for name in row.mutants if name not in MUTANTS)
-        body.append([row.id, row.verdict, *("passes" if name in row.mutants else "" for name in MUTANTS), others])
-    holding = [row for row in asked if row.verdict in (rules.REPRODUCED, rules.CONSISTENT)]
-    every = [all(name in (row.mutants or ()) for row in holding) for name in MUTANTS]
-    body.append(["all that hold, together", "", *("passes" if passes else "" for passes in every), ""])
+        others = ", ".join(look(name).label for name in row.mutants if name not in mutants())
+        body.append([row.id, row.verdict, *("passes" if name in row.mutants else "" for name in mutants()), others])
     long: list[dict[str, object]] = [
-        {"id": row.id, "verdict": row.verdict, **{name: name in (row.mutants or ()) for name in MUTANTS}}
+        {"id": row.id, "verdict": row.verdict, **{name: name in (row.mutants or ()) for name in mutants()}}
         for row in asked
     ]
     caption = (
@@ -149,6 +151,6 @@ def mutants_table(rows: Sequence[Row], records: Iterable[Record]) -> list[Artefa
         "and plain SGD. A test that one of them passes is called consistent with, and no more; last column: other "
         "optimizers that pass."
     )
-    header = ["claim", "verdict", *(look(name).label for name in MUTANTS), "others"]
+    header = ["claim", "verdict", *(look(name).label for name in mutants()), "others"]
     used = [by_folder[folder] for row in asked for folder in row.runs]
     return [table("mutants", "method", caption, list({r.folder: r for r in used}.values()), header, body, long)]
