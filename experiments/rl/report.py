@@ -226,7 +226,7 @@ def _policies(records: list[Record]) -> dict[str, tuple[Record, dict[str, Any]]]
     for label, group in by_label(records).items():
         for record in sorted(done(group), key=lambda record: record.summary["seed"]):
             if record.names("policy.json"):
-                learnt[label] = (record, json.loads(record.read("policy.json") or b""))
+                learnt[label] = (record, record.parse("policy.json", json.loads))
                 break
     return learnt
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from acprop.report.claims import rules
+from acprop.report.claims.published import metric_of
 from acprop.report.claims.rules import (
     CONSISTENT,
     INCONCLUSIVE,
@@ -13,11 +14,6 @@ from acprop.report.claims.rules import (
     TOO_FEW,
 )  # fmt: skip
 from acprop.report.stats import Blocks, Comparison
-from experiments.gan.claims import METRICS as GAN
-from experiments.images.claims import BEST_TOP1, ERROR, TOP1
-from experiments.transformer.claims import METRICS as TRANSFORMER
-
-FID, BLEU = GAN["fid"], TRANSFORMER["bleu"]
 
 FIVE = [9.98, 9.99, 10.0, 10.01, 10.02]
 
@@ -126,7 +122,8 @@ def test_what_a_wrong_optimizer_passes_is_consistent_and_no_more():
 
 
 def test_margins_and_what_a_failed_run_is_worth():
-    assert FID.margin(12.44) == 1.0
-    assert FID.margin(43.43) == pytest.approx(2.1715)
-    assert {metric.margin(50.0) for metric in (BEST_TOP1, TOP1, ERROR, BLEU)} == {0.3}
-    assert [metric.worst for metric in (BEST_TOP1, ERROR, BLEU, FID)] == [0.0, 100.0, 0.0, math.inf]
+    assert metric_of("fid").margin(12.44) == 1.0
+    assert metric_of("fid").margin(43.43) == pytest.approx(2.1715)
+    assert {metric_of(name).margin(50.0) for name in ("best_top1", "top1", "error", "bleu")} == {0.3}
+    worst = {"best_top1": 0.0, "error": 100.0, "bleu": 0.0, "fid": math.inf, "train_loss": math.inf}
+    assert {name: metric_of(name).worst for name in worst} == worst
