@@ -13,6 +13,7 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
+from acprop.report import comparisons
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
@@ -48,10 +49,14 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             tuning = [record for record in group if tunes(record)]
             if main:
                 yield from fig9(name, main)
+                yield from comparisons.of_cells(name("fig9"), "fig9", _where(main), by_cell(main), SCORE)
             if swept:
                 yield from over_eps(name("rl_eps"), swept)
             if tuning:
                 yield sweep.artefact(name("rl_sweep"), tuning)
+                over = comparisons.of_settings(name("rl_settings"), "fig9", f"Tuning, {_where(tuning)}", tuning, SCORE)
+                if over:
+                    yield over
 
 
 # -- measures of a run -----------------------------------------------------------------------------------------------
@@ -77,6 +82,7 @@ def steps_to_near_optimum(record: Record) -> float:
 
 LAST = Measure("last return", "last_return", last_return, digits=3)
 MEAN = Measure("mean return", "mean_return", mean_return, digits=3)
+SCORE = comparisons.Score("mean return", mean_return, True, ("eval", "return"), positive=False)
 POLICY = Measure(
     "learnt policy, exact", "learnt_policy_exact", lambda record: record.summary["final"].get("policy/return"), digits=3
 )  # fmt: skip
@@ -220,7 +226,7 @@ def _policies(records: list[Record]) -> dict[str, tuple[Record, dict[str, Any]]]
     for label, group in by_label(records).items():
         for record in sorted(done(group), key=lambda record: record.summary["seed"]):
             if record.names("policy.json"):
-                learnt[label] = (record, json.loads(record.read("policy.json") or b""))
+                learnt[label] = (record, record.parse("policy.json", json.loads))
                 break
     return learnt
 
