@@ -1,6 +1,7 @@
 """The sweeper and the protocols in conf/sweep: what is chosen by, what is reported."""
 
 import csv
+from collections import Counter
 
 import pytest
 import torch
@@ -30,7 +31,8 @@ def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command
     records = list(load_records("cifar"))
     tuning = [r for r in records if tunes(r)]
     final = [r for r in records if not tunes(r)]
-    assert len(tuning) == 4
+    trials = Counter(r.summary["optimizer"] for r in tuning)
+    assert trials["adam"] == trials["sgd"] > 2, "the best lay at an end, so the grids grew, and by as much"
     assert {(r.summary["train_size"], r.summary["test_size"]) for r in tuning} == {(90, 30)}
     assert {r.summary["seed"] for r in tuning} == {100}
     assert all(key.startswith(("train/", "validation/")) for r in tuning for key in r.summary["final"])
@@ -46,7 +48,7 @@ def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command
 
     again = command("-m", "experiments.cifar", "-m", "+sweep=cifar10", *spec, *TINY, "batch_size=8")
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already: ") == 8
+    assert again.stdout.count("already: ") == len(records)
 
 
 @pytest.mark.slow
