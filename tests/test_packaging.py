@@ -103,6 +103,7 @@ def torch_and_its_own(into):
 
 USE = """
 import importlib.util
+import os
 import sys
 import torch
 from acprop import *
@@ -120,6 +121,15 @@ for name in acprop.optim.__all__:
             layer(torch.ones(2, 4)).square().sum().backward()
             optimizer.step()
         assert all(p.isfinite().all() for p in layer.parameters())
+# the kernel's threads are those of torch's own runtime
+torch.set_num_threads(2)
+p, grad, mean, variance = (torch.empty(100_000) for _ in range(4))
+p.requires_grad_().grad = grad
+optimizer = ACProp([p], fused=True)
+optimizer.state[p].update(step=torch.tensor(0.0), exp_avg=mean, exp_avg_var=variance)
+before = len(os.listdir("/proc/self/task"))
+optimizer.step()
+assert len(os.listdir("/proc/self/task")) == before + 1
 print(sorted(module for module in sys.modules if module.startswith("acprop.")))
 """
 

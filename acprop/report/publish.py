@@ -8,30 +8,40 @@ from pathlib import Path
 
 from acprop.report import RESULTS, build, figures, records_root
 from acprop.runs.errors import UsageError, require
-from acprop.runs.record import FINISHED, Record, load_published, load_records, pack
+from acprop.runs.record import FINISHED, Record, Unreadable, load_published, load_records, pack
 
 
 def publish(texts: Sequence[str]) -> int:
     """Adds finished runs to the published records, in place of those of the same identity."""
     problems: list[str] = []
     runs = [record for record in load_records(problems=problems) if all(text in record.folder for text in texts)]
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    new = [record for record in runs if _is_publishable(record)]
+    new = [record for record in runs if _is_publishable(record) and _is_whole(record, problems)]
     require(bool(new), "publish", " ".join(texts), "no finished run below the root of runs has such a folder")
     old = {record.key: record for record in load_published(records_root())}
     every = [*{**old, **{record.key: record for record in new}}.values()]
     # what an artefact shows of a run beside its numbers is published with it: drawing tells what that is
     with tempfile.TemporaryDirectory() as folder:
-        build.write(build.Material(every, [], [], []), Path(folder), ("figures",), fresh=True)
+        build.write(build.Material(every, [], [], problems), Path(folder), ("figures",), fresh=True)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    new = [record for record in new if record in every]
     pack(records_root(), every)
-    left = f"{len(runs) - len(new)} left out: unfinished, or of scale smoke"
+    left = f"{len(runs) - len(new)} left out: unfinished, of scale smoke, or damaged"
     print(f"{len(new)} runs published, {len(every)} in all; {left}")
     return rebuild([])
 
 
 def _is_publishable(record: Record) -> bool:
     return record.status in FINISHED and not record.summary["scale"].startswith("smoke")
+
+
+def _is_whole(record: Record, problems: list[str]) -> bool:
+    try:
+        record.own_config, record.curves  # noqa: B018 - read here
+    except Unreadable as error:
+        problems.append(str(error))
+        return False
+    return True
 
 
 def rebuild(texts: Sequence[str]) -> int:

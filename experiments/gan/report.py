@@ -205,7 +205,8 @@ def _samples(title: str, pictures: Sequence[tuple[Record, str, str]]) -> Any:
     for axis in axes.flat:
         axis.axis("off")
     for axis, (record, name, told) in zip(axes.flat, pictures, strict=False):
-        axis.imshow(record.parse(name, lambda content: imread(io.BytesIO(content))), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        picture = record.parse(name, lambda content: imread(io.BytesIO(content)))
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(told, fontsize=7, wrap=True)
     canvas.suptitle(title, fontsize=9)
     return canvas
