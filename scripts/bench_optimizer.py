@@ -9,7 +9,7 @@ another process that takes the processor away lengthens wall time alone, one tha
 rest of the machine did meanwhile is said at the end: figures of a machine that was not quiet are not for print.
 
 "of the bound": the bytes that a step must move at least (read param, grad and state; write param and state) at the
-bandwidth of `x.mul_(1)` on memory of that size, which reads and writes too, as a share of its fastest step.
+bandwidth of `x.mul_(1)` on as much memory, which reads and writes too, as a share of its fastest step; in CPU time.
 """
 
 import argparse
@@ -144,13 +144,13 @@ def traffic(optimizer: torch.optim.Optimizer) -> int:
 
 
 def bandwidth(size: int) -> float:
-    """Bytes a second that `x.mul_(1)` reads and writes."""
+    """Bytes that `x.mul_(1)` reads and writes a second of CPU time."""
     x = torch.ones(size // 8)
     times = []
     for _ in range(8):
-        start = time.perf_counter()
+        start = time.process_time()
         x.mul_(1)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return 2 * x.numel() * 4 / min(times)
 
 
@@ -187,13 +187,14 @@ def report(name: str, table: dict[str, Any], results: list[dict[str, Any]]) -> N
     elements = sum(torch.Size(shape).numel() for shape in table["shapes"]) / 1e6
     speed = max(result["bandwidth"] for result in results)
     turns = sum(len(next(iter(result["wall"].values()))) for result in results)
-    print(f"\n{name} ({elements:.1f} M parameters; {len(results)} processes, {turns} turns; {speed / 1e9:.1f} GB/s)\n")
+    all_threads = f"{speed * table.get('threads', 1) / 1e9:.1f} GB/s"
+    print(f"\n{name} ({elements:.1f} M parameters; {len(results)} processes, {turns} turns; {all_threads})\n")
     print("| optimizer | wall ms | CPU ms | wall / Adam's | CPU / Adam's | of the bound | temporaries MiB |")
     print("|---|---|---|---|---|---|---|")
     for optimizer in table["optimizers"]:
         reference = "Adam fused" if optimizer.endswith("fused") else "Adam foreach"
         wall, cpu = (median(ms for result in results for ms in result[kind][optimizer]) for kind in ("wall", "cpu"))
-        fastest = min(ms for result in results for ms in result["wall"][optimizer])
+        fastest = min(ms for result in results for ms in result["cpu"][optimizer])
         share = results[0]["moved"][optimizer] / speed / (fastest / 1e3)
         print(
             f"| {optimizer} | {wall:.2f} | {cpu:.2f} | {ratio(results, 'wall', optimizer, reference)} "

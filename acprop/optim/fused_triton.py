@@ -165,6 +165,8 @@ class Table:
 
 def step_by_triton(memory: Memory, tables: dict[Any, Any]) -> None:
     group, steps = memory.group, memory.steps
+    if _is_capturing(memory.device) and not group["capturable"]:
+        raise RuntimeError("ACProp: a CUDA graph holds the step with capturable=True alone")
     torch.autograd.graph.increment_version(memory.params)  # the kernel writes behind autograd's back
     torch._foreach_add_(steps, 1)
     lr = group["lr"]
@@ -173,8 +175,6 @@ def step_by_triton(memory: Memory, tables: dict[Any, Any]) -> None:
         columns = scalars({**group, "lr": lr.double() if isinstance(lr, Tensor) else lr}, t)
         _launch(memory, memory.words, torch.stack([_like(t, column) for column in columns], dim=1), 0, tables)
         return
-    if _is_capturing(memory.device):
-        raise RuntimeError("ACProp: a CUDA graph holds the step with capturable=True alone")
     ages = torch.stack(steps).tolist()
     for number, t in enumerate(sorted(set(ages))):
         words = [array("Q", compress(column, [age == t for age in ages])) for column in memory.words]

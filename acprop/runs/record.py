@@ -333,9 +333,8 @@ def load_published(root: Path) -> Iterator[Record]:
                 entries = [json.loads(line) for line in file]
             records = [Record(root, entry["folder"], entry, siblings) for entry in entries]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, Unreadable) as error:
-            raise UsageError(
-                f"{path}: damaged ({' '.join(str(error).split())}); fetch the published file again"
-            ) from error
+            why = " ".join(str(error).split())
+            raise UsageError(f"{path}: damaged ({why}); fetch the published file again") from error
         yield from records
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
+from acprop.report import comparisons
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import column, fields
 from acprop.report.figures import legend_below, subplots
@@ -23,6 +24,7 @@ from experiments.rl import sweep
 from experiments.rl.measures import LAST, MEAN, POLICY, curve, done, last_return, mean_return, steps_to_near_optimum
 
 EPS = "rl_eps"  # the sweep of ACProp over eps
+SCORE = comparisons.Score("mean return", mean_return, True, ("eval", "return"), positive=False)
 
 
 def artefacts(records: list[Record]) -> Iterator[Artefact]:
@@ -43,10 +45,14 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             tuning = [record for record in group if tunes(record)]
             if main:
                 yield from fig9(name, main)
+                yield from comparisons.of_cells(name("fig9"), "fig9", _where(main), by_cell(main), SCORE)
             if swept:
                 yield from over_eps(name("rl_eps"), swept)
             if tuning:
                 yield sweep.artefact(name("rl_sweep"), tuning)
+                over = comparisons.of_settings(name("rl_settings"), "fig9", f"Tuning, {_where(tuning)}", tuning, SCORE)
+                if over:
+                    yield over
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:

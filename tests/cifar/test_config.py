@@ -1,6 +1,5 @@
 """Every cell that conf/ can compose, without being named here: a new YAML file is tested by being there."""
 
-
 import hydra
 import pytest
 import torch

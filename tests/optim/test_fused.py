@@ -231,6 +231,7 @@ def test_a_mode_that_watches_operations_sees_them():
     assert_close(p.detach(), torch.ones(2) - 1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_inside_a_transform_of_functions_the_default_path_steps():
     def after(x):
         p = x.clone()

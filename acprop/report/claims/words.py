@@ -142,9 +142,6 @@ def mutants_table(rows: Sequence[Row], records: Iterable[Record]) -> list[Artefa
         assert row.mutants is not None
         others = ", ".join(look(name).label for name in row.mutants if name not in mutants())
         body.append([row.id, row.verdict, *("passes" if name in row.mutants else "" for name in mutants()), others])
-    holding = [row for row in asked if row.verdict in (rules.REPRODUCED, rules.CONSISTENT)]
-    every = [all(name in (row.mutants or ()) for row in holding) for name in mutants()]
-    body.append(["all that hold, together", "", *("passes" if passes else "" for passes in every), ""])
     long: list[dict[str, object]] = [
         {"id": row.id, "verdict": row.verdict, **{name: name in (row.mutants or ()) for name in mutants()}}
         for row in asked
