@@ -246,6 +246,8 @@ def _check(summary: Any, path: Path, folder: str) -> None:
     if summary["status"] not in STATUSES:
         raise Unreadable(path, f"status={summary['status']!r} is none of {', '.join(STATUSES)}")
     best = summary.get("best") or {}
+    if not isinstance(best, dict):
+        raise Unreadable(path, f"best={best!r} is no dict")
     numbers = [*summary["final"].values(), *(best.get(name) for name in ("value", "epoch", "step") if best)]
     if any(value is not None and not _is_number(value) for value in numbers) or (best and None in numbers[-3:]):
         raise Unreadable(path, "a value of final or best is no number")

@@ -69,7 +69,13 @@ def test_a_figure_of_many_settings_reports_each(command):
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_protocol_composes_and_gives_every_optimizer_as_many_settings(name, configure):
     text = yaml.safe_load((CONF / "sweep" / f"{name}.yaml").read_text())["sweep"]
-    assert set(text) - {"trials"} == {"task", "cells", "prior" if "trials" in text else "grids", "tuning", "report"}
+    assert set(text) - {"trials", "part"} == {
+        "task",
+        "cells",
+        "prior" if "trials" in text else "grids",
+        "tuning",
+        "report",
+    }
     sweeper = Sweeper(text, None)
     optimizers = dict(sweeper.optimizers())
     seeds = []

@@ -1,6 +1,7 @@
 """`make quick` and `make reproduce` call what they should, in order, and tell of failures."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -67,6 +68,24 @@ def test_a_target_means_one_task_and_an_unknown_one_lists_what_there_is(make):
 def test_all_are_the_optimizers_of_the_table(make):
     _, calls = make("cifar10-dcgan", "OPTIMIZER=all", "SEEDS=5,6")
     assert f"optimizer={','.join(roster('table4'))} seed=5,6" in calls[-1]
+
+
+def test_study_runs_every_study_and_fetches_sentences_once(make, tmp_path):
+    done, calls = make("study")
+    assert done.returncode == 0, done.stderr
+    names = [
+        re.search(r"\+sweep=(\w+)|(acprop\.report|fetch_catalogues)", call)[0].removeprefix("+sweep=") for call in calls
+    ]
+    assert names == [
+        "four_rooms", "fashion_mnist", "fig7", "fig5cd", "fetch_catalogues", "fashion_mnist_gan", "catalogues", "control",
+        "rl_eps", "acprop.report",
+    ]  # fmt: skip
+    fig7, fig5cd = calls[2:4]
+    assert "dataset=fashion_mnist scale=study epochs=4 sweep.report='seed=0,1,2'" in fig7
+    assert "sweep.cells='model=vgg11'" in fig5cd
+    (tmp_path / "data" / "catalogues").mkdir(parents=True)
+    (tmp_path / "data" / "catalogues" / "packages.json").touch()
+    assert not any("fetch_catalogues" in call for call in make("study")[1][len(calls) :])
 
 
 def test_quick_stops_where_a_task_fails(make):
