@@ -8,7 +8,6 @@ import torch
 import yaml
 
 from acprop.report import results_root
-from acprop.report.settings import tunes
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
 from experiments.images.data import digits
