@@ -29,9 +29,9 @@ CODE = {
         from experiments.images.data import ImageData
 
         def stripes():
-            \"\"\"Horizontal against vertical ones.\"\"\"
+            \"\"\"Sparse against dense ones.\"\"\"
             images = torch.zeros(80, 1, 32, 32, dtype=torch.uint8)
-            images[::2, :, ::4], images[1::2, :, :, ::4] = 255, 255
+            images[::2, :, ::8], images[1::2, :, ::2] = 255, 255
             labels = torch.arange(80) % 2
             return ImageData(images[:60], labels[:60], images[60:], labels[60:], mean=(0.25,), std=(0.43,),
                              num_classes=2, flip=False)

@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from acprop.report import RESULTS, build, figures, records_root
+from acprop.report import RESULTS, build, claims, figures, records_root
 from acprop.runs.errors import UsageError, require
-from acprop.runs.record import FINISHED, Record, Unreadable, load_published, load_records, pack
+from acprop.runs.record import FINISHED, Record, Unreadable, load_published, load_records, pack, write_atomically
+
+MARKS = ("<!-- results: `make results` writes what stands between these two lines -->", "<!-- end of results -->")
 
 
 def publish(texts: Sequence[str]) -> int:
@@ -47,9 +49,23 @@ def _is_whole(record: Record, problems: list[str]) -> bool:
 def rebuild(texts: Sequence[str]) -> int:
     """results/ from the published records alone."""
     _refuse(texts)
-    written, _ = build.write(_published(), RESULTS, fresh=True)
+    material = _published()
+    written, _ = build.write(material, RESULTS, fresh=True)
+    if (told := _readme(material)) is not None:
+        write_atomically(RESULTS.parent / "README.md", told)
     print(f"{len(written)} files of {RESULTS} rebuilt")
     return 0
+
+
+def _readme(material: build.Material) -> str | None:
+    """README with the ledger's summary between its two marks; None where there is no README."""
+    path = RESULTS.parent / "README.md"
+    if not path.exists():
+        return None
+    before, first, rest = path.read_text().partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    require(bool(first and last), "README.md", str(path), f"it has the lines {' and '.join(MARKS)}")
+    return f"{before}{first}\n{claims.summary(claims.ledger(material.records))}\n{last}{after}"
 
 
 def check(texts: Sequence[str]) -> int:
@@ -58,12 +74,15 @@ def check(texts: Sequence[str]) -> int:
     _refuse(texts)
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        build.write(_published(), fresh, fresh=True)
+        material = _published()
+        build.write(material, fresh, fresh=True)
         names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
         here = {path.relative_to(RESULTS) for name in ("tables", "figures") for path in (RESULTS / name).glob("[!.]*")}
         here |= {Path(name) for name in ("claims.md", "claims.csv", "report.html") if (RESULTS / name).exists()}
         differ = sorted(str(name) for name in names ^ here)
         differ += sorted(str(name) for name in names & here if not _same(RESULTS / name, fresh / name))
+    if (told := _readme(material)) is not None and told != (RESULTS.parent / "README.md").read_text():
+        differ.append("../README.md")
     for name in differ:
         print(f"results/{name} is not what the published records give; `make results` rebuilds it", file=sys.stderr)
     print(f"{len(names)} files of results/ rebuilt from the published records: {len(differ)} differ")

@@ -53,7 +53,8 @@ def of_optimizer(record: Record) -> Setting:
 def tunes(record: Record) -> bool:
     """Whether a run was there to choose settings by: it was judged on data that were held out, or is of the kind that a
     sweep's `tuning` describes."""
-    if any(key.startswith("validation/") for key in record.summary["final"]):
+    split = {key.partition("/")[0] for key in record.summary["final"]}
+    if "validation" in split or (record.config.get("held_out") and "test" not in split):  # the latter diverged at once
         return True
     protocols = conf.protocols().values()
     rules = [p["tuning"] for p in protocols if p["task"] == record.summary["task"] and p["tuning"]]

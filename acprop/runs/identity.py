@@ -74,18 +74,12 @@ def _plain(node: Any, later: Config) -> Any:
         target = node.get("_target_")
         if target is not None:
             later = conf.read("identity")["as_before"].get(target, {})
-        kept = {str(key): _plain(value, _below(str(key), later)) for key, value in node.items()}
+        kept = {str(key): _plain(value, {}) for key, value in node.items()}
         kept = {key: value for key, value in kept.items() if key not in later or value != _plain(later[key], {})}
         return kept if target is None else {**kept, "_target_": _first_name(str(target))}
     if isinstance(node, list | tuple):
         return [_plain(child, {}) for child in node]
     return int(node) if isinstance(node, float) and node.is_integer() else node
-
-
-def _below(key: str, later: Config) -> Config:
-    """What `later` says of the settings under `key`, as `key.setting`."""
-    start = f"{key}."
-    return {name.removeprefix(start): value for name, value in later.items() if name.startswith(start)}
 
 
 def _first_name(target: str) -> str:

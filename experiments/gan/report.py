@@ -28,6 +28,7 @@ from acprop.report.records import (
     settings_told,
 )
 from acprop.report.settings import tunes
+from acprop.report.stats import POSITIVE, SHARE
 from acprop.report.style import dataset_name, look, model_name
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
@@ -89,7 +90,7 @@ def _measures(metric: str) -> list[Measure]:
     def last(record: Record) -> float | None:
         return record.summary["final"].get(f"test/{metric}")
 
-    return [Measure("best", "best", best, largest=False), Measure("last", "last", last, largest=False)]
+    return [Measure(name, name, of, False, bounds=POSITIVE) for name, of in (("best", best), ("last", last))]
 
 
 def _references(paper: Paper) -> Callable[[str, str, Measure], Reference | None]:
@@ -124,8 +125,8 @@ def _kid(
     measures = [
         Measure(name if factor == 1 else f"{name} × {factor}", kid if factor == 1 else f"{kid}_x{factor}",
                 value(kid, factor), None),
-        Measure("precision", "precision", value("precision"), None),
-        Measure("recall", "recall", value("recall"), None),
+        Measure("precision", "precision", value("precision"), None, bounds=SHARE),
+        Measure("recall", "recall", value("recall"), None, bounds=SHARE),
     ]  # fmt: skip
     rows, long = [], []
     for model, label in product(models_of(cells), labels_of(cells)):

@@ -12,6 +12,7 @@ from acprop.report.cells import Measure, Reference, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label, settings_told
 from acprop.report.settings import tunes
+from acprop.report.stats import PERCENT
 from acprop.report.style import look
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
@@ -78,7 +79,10 @@ def _final(key: str) -> Callable[[Record], float | None]:
 
 
 # of averaged parameters, as the paper's, and of the epoch of best validation BLEU
-MEASURES = [Measure("average", "average", _final("bleu")), Measure("best", "best", _final("best_bleu"))]
+MEASURES = [
+    Measure("average", "average", _final("bleu"), bounds=PERCENT),
+    Measure("best", "best", _final("best_bleu"), bounds=PERCENT),
+]
 SCORE = comparisons.Score("BLEU", lambda r: r.summary["final"]["test/bleu"], True, ("valid", "bleu"))
 SACREBLEU = [  # in the CSV file alone
     Measure("", "average_sacrebleu", _final("sacrebleu")), Measure("", "best_sacrebleu", _final("best_sacrebleu")),

@@ -21,7 +21,7 @@ def test_the_papers_own_tables_contradict_its_claims():
     row = found["abstract/better-than-adabelief"]
     assert row.verdict == rules.CONTRADICTED
     assert "better in 8 of 12 comparisons" in row.published
-    for where in ("VGG-11", "ResNet-34", "ted_ja_en", "RLGAN"):
+    for where in ("VGG-11", "ResNet-34", "JA-EN", "RLGAN"):
         assert where in row.published
     assert not row.by_chance
     assert found["abstract/better-than-sgd"].published == "the paper's own numbers: better in 5 of 5 comparisons"

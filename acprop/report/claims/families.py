@@ -65,7 +65,7 @@ def _better(ours: Cell, theirs: Cell) -> bool:
 
 
 def _where(cell: Cell) -> str:
-    return f"{model_name(cell.model)}, {dataset_name(cell.dataset)}" if cell.task != "transformer" else cell.row
+    return cell.where or f"{model_name(cell.model)}, {dataset_name(cell.dataset)}"
 
 
 def _pair_told(ours: Cell, theirs: Cell) -> str:

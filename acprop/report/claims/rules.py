@@ -78,9 +78,6 @@ class Metric(NamedTuple):
         return self.worst if failed(record) else self.of(record)
 
 
-PERCENT, POSITIVE = (0.0, 100.0), (0.0, math.inf)
-
-
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
