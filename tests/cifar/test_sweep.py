@@ -1,13 +1,13 @@
 """The sweeper and the protocols in conf/sweep: what is chosen by, what is reported."""
 
 import csv
+from collections import Counter
 
 import pytest
 import torch
 import yaml
 
 from acprop.report import results_root
-from acprop.report.settings import tunes
 from acprop.runs import load_records
 from acprop.runs.launch import CONF, build
 from experiments.images.data import digits
@@ -28,13 +28,10 @@ def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command
     done = command("-m", "experiments.cifar", "-m", "+sweep=cifar10", *spec, *TINY, "batch_size=8")
     assert done.returncode == 0, done.stderr
     records = list(load_records("cifar"))
-    tuning = [r for r in records if r.summary["seed"] == 100]
-    final = [r for r in records if r.summary["seed"] != 100]
-    tried = {(r.summary["optimizer"], r.config["optimizer"]["lr"]) for r in tuning}
-    assert {("sgd", 1e-9), ("sgd", 1e-8), ("adam", 1e9), ("adam", 1e-3)} < tried, "and what lies beyond their ends"
-    assert len({sum(name == optimizer for name, _ in tried) for optimizer in ("sgd", "adam")}) == 1
-    assert all(map(tunes, (r for r in tuning if r.status == "done")))
-    assert not any(map(tunes, final))
+    tuning = [r for r in records if r.config["held_out"]]
+    final = [r for r in records if not r.config["held_out"]]
+    trials = Counter(r.summary["optimizer"] for r in tuning)
+    assert trials["adam"] == trials["sgd"] > 2, "the best lay at an end, so the grids grew, and by as much"
     assert {(r.summary["train_size"], r.summary["test_size"]) for r in tuning} == {(90, 30)}
     assert {r.summary["seed"] for r in tuning} == {100}
     assert all(key.startswith(("train/", "validation/")) for r in tuning for key in r.summary["final"])
@@ -43,15 +40,14 @@ def test_settings_are_chosen_on_held_out_images_and_the_test_set_reports(command
         (name, seed) for name in ("sgd", "adam") for seed in (0, 1)
     }
     rates = {r.summary["optimizer"]: r.config["optimizer"]["lr"] for r in final}
-    assert rates["adam"] < 1e9, "it diverged or stayed at chance"
+    assert rates["adam"] == 1e-3, "the other diverged or stayed at chance"
     with (results_root() / "tables" / "tuning_digits_smoke-train_size=120-batch_size=8.csv").open() as file:
         chosen = {row["optimizer"]: float(row["lr"]) for row in csv.DictReader(file) if row["chosen"]}
     assert chosen["adam"] == rates["adam"]
 
     again = command("-m", "experiments.cifar", "-m", "+sweep=cifar10", *spec, *TINY, "batch_size=8")
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("already: ") >= len(records)
-    assert len(list(load_records("cifar"))) == len(records)
+    assert again.stdout.count("already: ") == len(records)
 
 
 @pytest.mark.slow
