@@ -161,7 +161,7 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
 
 def explain(error: Exception, task: str) -> str | None:
     """A user's mistake as one line that says what is possible instead; None for a bug."""
-    if not isinstance(error, MISTAKES):
+    if not isinstance(error, MISTAKES):  # Hydra's missing file is an OSError too
         return explain_system(error) or (_one_line(str(error)) if _composing(error) else None)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error.missing_cfg_file, task)

@@ -5,6 +5,7 @@ come through the same generator, which adds every implementation flag of an opti
 """
 
 import copy
+import inspect
 import io
 
 import pytest
@@ -18,11 +19,43 @@ from torch.testing._internal.common_optimizers import (
     TensorTracker,
     _get_optim_inputs_including_global_cliquey_kwargs,
     get_error_inputs_for_all_optims,
+    optim_db,
+    optim_error_inputs_func_adam,
 )
 from torch.testing._internal.common_utils import TestCase
 
 from acprop import ACProp
+from acprop.optim.base import Options
 from tests.optim.cases import OPTIMIZERS
+
+# The cases that torch has for its own adaptive optimizers
+FAMILY = [info for info in optim_db if info.name in ("Adam", "AdamW", "Adamax", "NAdam", "RAdam")]
+# Options in them that not all of this package's optimizers have, and why; docs/optimizers.md lists them
+NOT_OURS = {
+    "amsgrad": "ACProp alone: the authors of no other ran it",
+    "momentum_decay": "NAdam's own",
+    "fused": "ACProp alone has a kernel",
+}
+# Errors of Adam that are none here: {what torch's case is called: why}
+NOT_REFUSED = {
+    "lr as Tensor doesn't work with foreach & not capturable": "it does, read once a step",
+    "betas must be either both floats or both Tensors": "betas are read once, as numbers",
+    r"betas\[0\] as a Tensor is not supported for capturable=False and foreach=True": "betas are read once, as numbers",
+}
+
+
+def torchs_own(cls):
+    """(kwargs, name) of torch's cases that `cls` can take."""
+    known = inspect.signature(ACProp).parameters if cls is ACProp else {**Options.__annotations__, **SHARED}
+    for info in FAMILY:
+        for case in info.optim_inputs_func("cpu"):
+            unknown = case.kwargs.keys() - known.keys()
+            assert unknown <= NOT_OURS.keys(), f"{info.name}, {case.desc}: say why {cls.__name__} has not {unknown}"
+            if not unknown:
+                yield case.kwargs, f"{info.name}'s {case.desc}"
+
+
+SHARED = dict.fromkeys(("lr", "betas", "eps", "weight_decay"))
 
 
 def inputs(cls):
@@ -36,6 +69,7 @@ def inputs(cls):
     ]
     if cls is ACProp:
         kwargs += [({"variant": name, "skip_first_step": True}, name) for name in ("paper", "momentum", "rectified")]
+    kwargs += torchs_own(cls)
     return lambda device, dtype=None: [OptimizerInput(None, copy.deepcopy(kw), desc) for kw, desc in kwargs]
 
 
@@ -92,6 +126,23 @@ def test_errors(info):
         expect = pytest.warns if issubclass(given.error_type, Warning) else pytest.raises
         with expect(given.error_type, match=given.error_regex):
             info.optim_cls(params, **given.optimizer_error_input.kwargs)
+
+
+@every_info
+def test_adams_own_error_cases(info):
+    """What Adam refuses is refused with the same type of error, or listed with the reason why it is not."""
+    met = set()
+    for given in optim_error_inputs_func_adam("cpu", torch.float32):
+        case = given.optimizer_error_input
+        params = [torch.randn(2, requires_grad=True)] if case.params is None else case.params
+        if case.desc in NOT_REFUSED:
+            info.optim_cls(params, **case.kwargs)
+            met.add(case.desc)
+            continue
+        expect = pytest.warns if issubclass(given.error_type, Warning) else pytest.raises
+        with expect(given.error_type):
+            info.optim_cls(params, **case.kwargs)
+    assert met == NOT_REFUSED.keys()
 
 
 @every_info
@@ -187,7 +238,9 @@ def test_save_load_equality(info, weights_only):
         torch.save(optimizer.state_dict(), buffer)
         buffer.seek(0)
         others = clones(params)
-        resumed = info.optim_cls(others, lr=77.0)  # every hyper-parameter comes back with the state
+        # every hyper-parameter comes back with the state, but the kernel, which is a matter of the machine
+        fused = {"fused": config.kwargs.get("fused", False)} if "fused" in info.supported_impls else {}
+        resumed = info.optim_cls(others, lr=77.0, **fused)
         resumed.load_state_dict(torch.load(buffer, weights_only=weights_only))
         assert {k: v for k, v in resumed.param_groups[0].items() if k != "params"} == {
             k: v for k, v in optimizer.param_groups[0].items() if k != "params"
