@@ -28,7 +28,6 @@ from acprop import ACProp
 from acprop.optim.base import Options
 from tests.optim.cases import OPTIMIZERS
 
-
 # The cases that torch has for its own adaptive optimizers
 FAMILY = [info for info in optim_db if info.name in ("Adam", "AdamW", "Adamax", "NAdam", "RAdam")]
 # Options in them that not all of this package's optimizers have, and why; docs/optimizers.md lists them
