@@ -25,7 +25,7 @@ roster      = $(subst $(space),$(comma),$(strip $(shell sed -n 's/^- //p' conf/r
 of          = $(if $(filter all,$(OPTIMIZER)),$(call roster,$(1)),$(OPTIMIZER))
 task_of     = $(shell sed -n 's/^  task: //p' conf/sweep/$(1).yaml)
 
-.PHONY: help setup quick laptop study theory sweep reproduce report publish results check test lint imagenet imagenet-smoke \
+.PHONY: help setup quick laptop study catalogues theory sweep reproduce report publish results check test lint imagenet imagenet-smoke \
     cnn-laptop gan-laptop rl-laptop transformer-laptop rl tables figures claims page \
     avagrad-cifar avagrad-transformer avagrad-gan $(CNN_CELLS) $(GAN_CELLS) $(TEXT_CELLS) $(addprefix sweep-,$(SWEEPS))
 .DEFAULT_GOAL := help
@@ -78,6 +78,18 @@ rl-laptop: .venv/.ready
 transformer-laptop: .venv/.ready
 	$(RUN) -m experiments.transformer -m hydra/launcher=joblib dataset=cldr_de_en scale=laptop \
 	    optimizer=$(call roster,table3) seed=$(SEEDS) $(ARGS)
+
+# One after another, the worthiest first; each goes on where it was stopped.
+FASHION := dataset=fashion_mnist scale=study epochs=4
+study: .venv/.ready ## the studies on real data, days of a core; `make sweep NAME=...` runs one, the same command again goes on
+	@$(MAKE) --no-print-directory sweep-four_rooms sweep-fashion_mnist
+	@$(MAKE) --no-print-directory sweep-fig7 ARGS="$(FASHION) \"sweep.report='seed=0,1,2'\" $(ARGS)"
+	@$(MAKE) --no-print-directory sweep-fig5cd ARGS="$(FASHION) \"sweep.cells='model=vgg11'\" $(ARGS)"
+	@$(MAKE) --no-print-directory catalogues sweep-fashion_mnist_gan sweep-catalogues sweep-control sweep-rl_eps
+	@$(MAKE) --no-print-directory report
+
+catalogues: .venv/.ready ## fetch the sentence pairs of the study: gettext catalogues from Debian packages, nothing installed
+	@test -e $(or $(ACPROP_DATA),data)/catalogues/packages.json || $(RUN) scripts/fetch_catalogues.py
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)

@@ -70,6 +70,11 @@ class JoblibLauncher(PatientLauncher):
     plugin = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
     parallel = 1
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if self.engine.joblib["n_jobs"] == -1 and config.get("device") != "cpu" and (gpus := count_gpus()):
+            self.engine.joblib["n_jobs"] = gpus  # each worker takes one for itself (acprop/runs/environment.py)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         try:
             return self._note(job_overrides, self.engine.launch(job_overrides, initial_job_idx))
@@ -113,6 +118,12 @@ class RayLauncher(PatientLauncher):
         for number, handler in handlers.items():  # Ray puts its own in their place
             signal.signal(number, handler)
         return super().launch(job_overrides, initial_job_idx)
+
+
+def count_gpus() -> int:
+    import torch  # seconds: not for `--help`
+
+    return torch.cuda.device_count()
 
 
 def _told(error: Exception) -> str:

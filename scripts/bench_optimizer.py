@@ -1,6 +1,6 @@
 """How long an optimizer step takes beside torch's Adam: the tables of docs/optimizers.md, in two minutes.
 
-    python scripts/bench_optimizer.py [--seconds 110] [--only densenet121]
+    python scripts/bench_optimizer.py [--seconds 100] [--only densenet121]
 
 Each table is measured in three processes, spread over the whole time and bound to as many processors as they have
 threads. In a process all optimizers take turns, and a step's time is divided by that of the reference in the same turn.
@@ -9,7 +9,7 @@ another process that takes the processor away lengthens wall time alone, one tha
 rest of the machine did meanwhile is said at the end: figures of a machine that was not quiet are not for print.
 
 "of the bound": the bytes that a step must move at least (read param, grad and state; write param and state) at the
-bandwidth of `x.mul_(1)` on memory of that size, which reads and writes too, as a share of its fastest step.
+bandwidth of `x.mul_(1)` on as much memory, which reads and writes too, as a share of its fastest step; in CPU time.
 """
 
 import argparse
@@ -54,7 +54,7 @@ TABLES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=110, help="for everything")
+    parser.add_argument("--seconds", type=float, default=100, help="for everything but the last report")
     parser.add_argument("--only", default="", metavar="WORD", help="tables whose name has this word")
     parser.add_argument("--table", help=argparse.SUPPRESS)  # measure this one, in this process
     arguments = parser.parse_args()
@@ -64,23 +64,25 @@ def main() -> None:
     tables = {name: table for name, table in TABLES.items() if arguments.only in name}
     if not tables:
         parser.error(f"--only {arguments.only}: no table is named so; there are: {'; '.join(TABLES)}")
-    end = time.monotonic() + arguments.seconds - 12  # the first calls
+    end = time.monotonic() + arguments.seconds
+    with tempfile.TemporaryDirectory() as cache:
+        cold, warm = (first_call(cache) for _ in range(2))
     for table in tables.values():
         if "net" in table:
             table["shapes"] = shapes_of(table.pop("net"))
-    before = processor_time()
-    own = os.times()
+    before, own = processor_time(), os.times()
     results: dict[str, list[dict[str, Any]]] = defaultdict(list)
     waiting = [(name, table) for _ in range(PROCESSES) for name, table in tables.items()]
     for left, (name, table) in zip(range(len(waiting), 0, -1), waiting, strict=True):
-        share, first = (end - time.monotonic()) / left, name not in results
-        if share > 0 or first:
-            results[name].append(fresh(table, seconds=max(0.3, share - START), first=first))
+        remaining = end - time.monotonic()
+        if remaining > START and (found := fresh(table, remaining, remaining / left - START, name not in results)):
+            results[name].append(found)
     others = 1 - used_by_children(own) / max(1e-9, sum(processor_time()) - sum(before)) - idle_share(before)
     for name, table in tables.items():
-        report(name, table, results[name])
-    with tempfile.TemporaryDirectory() as cache:
-        cold, warm = (first_call(cache) for _ in range(2))
+        if results[name]:
+            report(name, table, results[name])
+        else:
+            print(f"\n{name}: the time was up before it was measured")
     print(f"\nFirst fused step of a process: {cold:.1f} s where the kernel is compiled first, {warm:.2f} s afterwards.")
     quiet = "quiet" if others < QUIET else f"NOT QUIET (quiet is below {QUIET:.0%}): do not print these figures"
     print(f"{machine()}. Others took {others:.0%} of its processors meanwhile: {quiet}.")
@@ -104,7 +106,7 @@ def measure(
     wall: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
     end = time.monotonic() + seconds
-    while time.monotonic() < end or len(wall[names[0]]) < 3:
+    while time.monotonic() < end or len(wall[names[0]]) < 2:
         names.append(names.pop(0))  # each follows each other one
         for name in names:
             start = time.perf_counter(), time.process_time()
@@ -144,13 +146,13 @@ def traffic(optimizer: torch.optim.Optimizer) -> int:
 
 
 def bandwidth(size: int) -> float:
-    """Bytes a second that `x.mul_(1)` reads and writes."""
+    """Bytes that `x.mul_(1)` reads and writes a second of CPU time."""
     x = torch.ones(size // 8)
     times = []
     for _ in range(8):
-        start = time.perf_counter()
+        start = time.process_time()
         x.mul_(1)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return 2 * x.numel() * 4 / min(times)
 
 
@@ -169,15 +171,19 @@ def temporary_memory(optimizer: torch.optim.Optimizer) -> float:
 # -- over the processes ------------------------------------------------------------------------------------------------
 
 
-def fresh(table: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """`measure` in a process of its own, bound to the processors that its threads need."""
+def fresh(table: dict[str, Any], limit: float, seconds: float, first: bool) -> dict[str, Any] | None:
+    """`measure` in a process bound to as many processors as threads; None if that lasts longer than the limit."""
     threads = table.get("threads", 1)
     processors = sorted(os.sched_getaffinity(0))[-threads:]
-    done = subprocess.run(
-        [sys.executable, __file__, "--table", json.dumps({**table, **more})], capture_output=True, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, processors), check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "true"},
-    )  # fmt: skip
+    given = json.dumps({**table, "seconds": seconds, "first": first})
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, "--table", given], capture_output=True, text=True, check=False, timeout=limit,
+            preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "true"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
     if done.returncode:
         sys.exit(done.stderr)
     return dict(json.loads(done.stdout))
@@ -187,13 +193,14 @@ def report(name: str, table: dict[str, Any], results: list[dict[str, Any]]) -> N
     elements = sum(torch.Size(shape).numel() for shape in table["shapes"]) / 1e6
     speed = max(result["bandwidth"] for result in results)
     turns = sum(len(next(iter(result["wall"].values()))) for result in results)
-    print(f"\n{name} ({elements:.1f} M parameters; {len(results)} processes, {turns} turns; {speed / 1e9:.1f} GB/s)\n")
+    all_threads = f"{speed * table.get('threads', 1) / 1e9:.1f} GB/s"
+    print(f"\n{name} ({elements:.1f} M parameters; {len(results)} processes, {turns} turns; {all_threads})\n")
     print("| optimizer | wall ms | CPU ms | wall / Adam's | CPU / Adam's | of the bound | temporaries MiB |")
     print("|---|---|---|---|---|---|---|")
     for optimizer in table["optimizers"]:
         reference = "Adam fused" if optimizer.endswith("fused") else "Adam foreach"
         wall, cpu = (median(ms for result in results for ms in result[kind][optimizer]) for kind in ("wall", "cpu"))
-        fastest = min(ms for result in results for ms in result["wall"][optimizer])
+        fastest = min(ms for result in results for ms in result["cpu"][optimizer])
         share = results[0]["moved"][optimizer] / speed / (fastest / 1e3)
         print(
             f"| {optimizer} | {wall:.2f} | {cpu:.2f} | {ratio(results, 'wall', optimizer, reference)} "

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
+
 from acprop.runs import UsageError, data_root
 from acprop.runs.record import write_json
 from experiments.transformer.catalogues import REGIONS, find

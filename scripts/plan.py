@@ -297,8 +297,8 @@ def _costs(total: float, parts: list[tuple[int, float]], longest: float, size: f
 
 
 def cpu_table() -> str:
-    rl = 7 * 10 + 7 * 3  # Fig 9 and ACProp over eps: `make rl`
-    settings = 7 * 12  # `make sweep NAME=four_rooms`, half as long
+    rl = 7 * 30 + 7 * 10  # `make sweep NAME=four_rooms` and `NAME=rl_eps`
+    settings = 7 * 35 * 5  # of the first, half as long
     rows = [
         ("Fig 9: DQN, and ACProp over eps", rl, RL_CPU_S * rl),
         ("Fig 9: its tuning", settings, RL_CPU_S / 2 * settings),

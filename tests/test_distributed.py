@@ -152,4 +152,4 @@ def test_shares_are_the_batch_once_and_none_is_empty(world):
 def test_a_batch_smaller_than_the_group_gives_some_an_image_that_does_not_count():
     index, counts = share_of(torch.tensor([5]), rank=1, world=2)
     assert index.tolist() == [5]
-    assert counts.tolist() == [False]
+    assert counts is False

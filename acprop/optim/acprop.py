@@ -201,7 +201,8 @@ class ACProp(AdaptiveOptimizer):
             from acprop.optim.fused import fused_acprop_
 
             tables = self.__dict__.setdefault("_tables", {})  # no part of the state: not saved, not copied
-            params, grads, steps, *columns = fused_acprop_(group, [params, grads, steps, *columns], tables)
+            rows = [params, grads, steps, *columns]
+            params, grads, steps, *columns = fused_acprop_(group, rows, VARIANTS[group["variant"]], tables)
         if params:
             super()._step_group(group, params, grads, steps, columns)
 

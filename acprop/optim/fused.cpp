@@ -2,7 +2,7 @@
 // grad. The maths is that of ACProp._update in acprop.py; `T` is the parameter's type, `S` the state's and the maths'.
 //
 // No header of torch and no library: the object loads beside any version of torch, and its threads are those of the
-// OpenMP runtime that torch has loaded. fused.py compiles it, and says which entry is for which processor.
+// OpenMP runtime that torch has loaded. kernel.py compiles it, once for each set of instructions.
 #include <cmath>
 #include <cstdint>
 #include <cstring>

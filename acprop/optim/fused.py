@@ -4,22 +4,21 @@ A kernel reads and writes memory at an address. What makes a tensor more than it
 mode that watches operations) is looked for here, and goes the default way.
 """
 
-import math
 from array import array
 from collections.abc import Callable, Iterator
 from ctypes import CDLL, Structure, byref, c_double, c_int64, c_void_p
 from functools import cache
 from itertools import chain, compress
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 from acprop.optim import kernel
-from acprop.optim.acprop import VARIANTS
-from acprop.optim.base import Group, number
+from acprop.optim.base import Group
+from acprop.optim.memory import Memory, scalars
 from acprop.optim.tensors import LOW_PRECISION, is_plain, share
 
 Columns = list[list[Tensor]]  # params, grads, steps, then the state as `ACProp._names` has it; a row is a parameter's
@@ -34,19 +33,10 @@ ROWS = 128
 PLACE = attrgetter("dtype", "device")
 
 
-class Memory(NamedTuple):
-    """What a kernel knows of rows that are alike."""
+def fused_acprop_(group: Group, columns: Columns, variant: Callable[..., Any], tables: dict[Any, Any]) -> Columns:
+    """Steps on every row that a kernel takes; returns the others.
 
-    group: Group
-    dtype: torch.dtype
-    device: torch.device
-    params: list[Tensor]
-    steps: list[Tensor]
-    words: list[array]  # addresses of params, grads, exp_avgs, exp_avg_vars, max_exp_avg_vars, low_bits; sizes
-
-
-def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Columns:
-    """Steps on every row that a kernel takes; returns the others. `tables` is what kernels keep between steps.
+    `variant` tells the coefficients of a step, `tables` is what kernels keep between steps.
 
     Raises:
         RuntimeError: for a device that has no kernel, or where the kernel cannot be had.
@@ -61,23 +51,8 @@ def fused_acprop_(group: Group, columns: Columns, tables: dict[Any, Any]) -> Col
     for start in range(0, count, at_once):
         for dtype, device, rows in _alike([column[start : start + at_once] for column in columns]):
             for ours, words in _split(rows, dtype, device, group, others):
-                _step_on(device)(Memory(group, dtype, device, ours[0], ours[2], words), tables)
+                _step_on(device)(Memory(group, variant, dtype, device, ours[0], ours[2], words), tables)
     return others
-
-
-def scalars(group: Group, t: Any) -> tuple[Any, ...]:
-    """What a kernel knows of step `t`, in the order of `Scalars` in fused.cpp: floats, or tensors like `t`."""
-    c = VARIANTS[group["variant"]](t, group)
-    lr, weight_decay, decoupled = group["lr"], group["weight_decay"], group["decoupled_weight_decay"]
-    return (
-        lr * (1 - number(t == 1, t)) if group["skip_first_step"] else lr,
-        {False: 1.0, True: 1 - lr * weight_decay, "fixed": 1 - weight_decay}[decoupled],
-        0.0 if decoupled else weight_decay,
-        -1.0 if group["maximize"] else 1.0,
-        *group["betas"],
-        math.inf if group["clip_update"] is None else group["clip_update"],
-        c.from_grad, c.from_mean, c.keep, c.scale, c.under_root, c.offset,
-    )  # fmt: skip
 
 
 # -- what a kernel takes -----------------------------------------------------------------------------------------------
@@ -200,13 +175,12 @@ def step_on_cpu(memory: Memory, tables: dict[Any, Any]) -> None:
     steps = array("Q", map(Tensor.data_ptr, memory.steps))
     torch.autograd.graph.increment_version(memory.params)  # the kernel writes behind autograd's back
     kernels.advance(c_int64(count), _address(steps), _address(ages))
-    group = {**memory.group, "lr": float(memory.group["lr"])}
     for t in set(ages):
         rows = memory.words
         if ages.count(t) != count:
             rows = [array("Q", compress(column, [age == t for age in ages])) for column in rows]
         tensors = _Tensors(len(rows[0]), *map(_address, rows))
-        values = scalars(group, t)
+        values = scalars(memory, float(memory.group["lr"]), t)
         getattr(kernels, TYPES[memory.dtype])(byref(tensors), (c_double * len(values))(*values))
 
 

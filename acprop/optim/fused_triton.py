@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from acprop.optim.fused import Memory, scalars
+from acprop.optim.memory import Memory, scalars
 from acprop.optim.tensors import LOW_PRECISION
 
 BLOCK = 1024  # elements a program
@@ -165,20 +165,20 @@ class Table:
 
 def step_by_triton(memory: Memory, tables: dict[Any, Any]) -> None:
     group, steps = memory.group, memory.steps
+    if _is_capturing(memory.device) and not group["capturable"]:
+        raise RuntimeError("ACProp: a CUDA graph holds the step with capturable=True alone")
     torch.autograd.graph.increment_version(memory.params)  # the kernel writes behind autograd's back
     torch._foreach_add_(steps, 1)
     lr = group["lr"]
     if group["capturable"]:
         t = torch.stack(steps).double()
-        columns = scalars({**group, "lr": lr.double() if isinstance(lr, Tensor) else lr}, t)
+        columns = scalars(memory, lr.double() if isinstance(lr, Tensor) else lr, t)
         _launch(memory, memory.words, torch.stack([_like(t, column) for column in columns], dim=1), 0, tables)
         return
-    if _is_capturing(memory.device):
-        raise RuntimeError("ACProp: a CUDA graph holds the step with capturable=True alone")
     ages = torch.stack(steps).tolist()
     for number, t in enumerate(sorted(set(ages))):
         words = [array("Q", compress(column, [age == t for age in ages])) for column in memory.words]
-        _launch(memory, words, list(scalars({**group, "lr": float(lr)}, t)), number, tables)
+        _launch(memory, words, list(scalars(memory, float(lr), t)), number, tables)
 
 
 def _like(t: Tensor, value: Any) -> Tensor:

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from acprop.report import claims, files, own, page, records_root, results_root, tasks
 from acprop.report.artefacts import Artefact
 from acprop.runs.record import Record, Unreadable, load_published, load_records, write_atomically
 
+T = TypeVar("T")
 WORDS = ("tables", "figures", "claims", "page")
 DRAWN = ".drawn.json"  # under the root: figure -> what it was drawn from
 
@@ -38,7 +39,7 @@ def _sound(records: Iterable[Record], problems: list[str]) -> list[Record]:
     kept = []
     for record in records:
         try:
-            record.key  # noqa: B018 - of an old record it needs the config
+            record.config, record.key  # noqa: B018 - read here
             kept.append(record)
         except Unreadable as error:
             problems.append(str(error))
@@ -57,6 +58,25 @@ def write(
 ) -> tuple[list[Path], list[Artefact]]:
     """Writes what `words` name under `root`, and takes away what no artefact is any more; returns the files and
     what they show. A figure is drawn again only if what it is made from has changed, or if `fresh`."""
+    return without_unreadable(material, lambda: _write(material, root, words, fresh))
+
+
+def without_unreadable(material: Material, make: Callable[[], T]) -> T:
+    """What `make` makes of the material. A record of which a file turns out to be damaged is left out, and all is made
+    again: it costs its own cell and a line, no other's."""
+    while True:
+        try:
+            return make()
+        except Unreadable as error:
+            damaged = [r for r in (*material.records, *material.twins) if error.path.is_relative_to(r.path)]
+            if not damaged:
+                raise
+            material.problems.append(str(error))
+            for records in (material.records, material.twins, material.published):
+                records[:] = [record for record in records if record not in damaged]
+
+
+def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) -> tuple[list[Path], list[Artefact]]:
     made, rows = artefacts(material)
     drawn = {} if fresh else _drawn(root)
     written: list[Path] = []
@@ -70,10 +90,7 @@ def write(
                 written += [path, path.with_suffix(".pdf")]
                 continue
             drawn[artefact.name] = seen
-        try:
-            written += files.write(artefact, root)
-        except Unreadable as error:
-            material.problems.append(str(error))
+        written += files.write(artefact, root)
     if "claims" in words:
         written += claims.write(rows, root)
     if "page" in words:
@@ -88,6 +105,10 @@ def write(
 def refresh(task: str) -> list[str]:
     """The tables and figures of one task, in the reader's report; returns their names."""
     material = gather()
+    return without_unreadable(material, lambda: _refresh(material, task))
+
+
+def _refresh(material: Material, task: str) -> list[str]:
     of_task = [record for record in material.records if record.summary["task"] == task]
     twins = [record for record in material.twins if record.summary["task"] == task]
     root, drawn = results_root(), _drawn(results_root())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from acprop.report.artefacts import Cell
 from acprop.report.records import Cells, cell_text, counts, row_label, summary_fields
-from acprop.report.stats import Summary, separate_winner, summarize
+from acprop.report.stats import UNBOUNDED, Summary, separate_winner, summarize
 from acprop.report.style import model_name
 from acprop.runs.record import Record
 
@@ -15,7 +15,7 @@ class Measure(NamedTuple):
     """A number of a finished run.
 
     name: in the table's header; key: in the CSV file; of: its value, None if the run has none; largest: whether larger
-    is better, None if nothing is; digits: behind the point.
+    is better, None if nothing is; digits: behind the point; bounds: its range, which no interval leaves.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Measure(NamedTuple):
     of: Callable[[Record], float | None]
     largest: bool | None = True
     digits: int = 2
+    bounds: tuple[float, float] = UNBOUNDED
 
 
 class Reference(NamedTuple):
@@ -38,7 +39,7 @@ References = Callable[[str, str, Measure], Reference | None]  # of model, row la
 def summary(records: Sequence[Record], measure: Measure) -> Summary | None:
     """Of the runs that ended well."""
     values = [measure.of(record) for record in records if record.status == "done"]
-    return summarize([value for value in values if value is not None])
+    return summarize([value for value in values if value is not None], measure.bounds)
 
 
 def column(groups: Sequence[Sequence[Record]], measure: Measure, beside: Sequence[str] = ()) -> list[Cell]:

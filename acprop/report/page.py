@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acprop.report.artefacts import OTHER, PARTS, Artefact, Cell
-from acprop.report.claims import rules
+from acprop.report.claims import rules, words
 from acprop.report.claims.ledger import Row
 from acprop.report.page_runs import Runs
 from acprop.runs.record import write_atomically
@@ -69,7 +69,8 @@ def write(rows: Sequence[Row], made: Sequence[Artefact], material: Any, root: Pa
     text = environment.get_template(TEMPLATE).render(
         rows=rows, total=Counter(row.verdict for row in rows), verdicts=rules.VERDICTS, marks=MARKS, titles=titles,
         parts=parts, runs=runs.table(), hardware=runs.hardware(), data=_embeddable(runs.details()), slug=_slug,
-        link=_link, problems=material.problems,
+        link=_link, problems=material.problems, findings=words.told_of(rows), says=words.says, alike=words.alike,
+        headline=words.headline(rows),
         counts={part: Counter(row.verdict for row, _ in content["claims"]) for part, content in parts.items()},
     )  # fmt: skip
     path = root / "report.html"

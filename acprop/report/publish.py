@@ -6,26 +6,29 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from acprop.report import RESULTS, build, figures, records_root
+from acprop.report import RESULTS, build, claims, figures, records_root
 from acprop.runs.errors import UsageError, require
-from acprop.runs.record import FINISHED, Record, load_published, load_records, pack
+from acprop.runs.record import FINISHED, Record, Unreadable, load_published, load_records, pack, write_atomically
+
+MARKS = ("<!-- results: `make results` writes what stands between these two lines -->", "<!-- end of results -->")
 
 
 def publish(texts: Sequence[str]) -> int:
     """Adds finished runs to the published records, in place of those of the same identity."""
     problems: list[str] = []
     runs = [record for record in load_records(problems=problems) if all(text in record.folder for text in texts)]
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    new = [record for record in runs if _is_publishable(record)]
+    new = [record for record in runs if _is_publishable(record) and _is_whole(record, problems)]
     require(bool(new), "publish", " ".join(texts), "no finished run below the root of runs has such a folder")
     old = {record.key: record for record in load_published(records_root())}
     every = [*{**old, **{record.key: record for record in new}}.values()]
     # what an artefact shows of a run beside its numbers is published with it: drawing tells what that is
     with tempfile.TemporaryDirectory() as folder:
-        build.write(build.Material(every, [], [], []), Path(folder), ("figures",), fresh=True)
+        build.write(build.Material(every, [], [], problems), Path(folder), ("figures",), fresh=True)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    new = [record for record in new if record in every]
     pack(records_root(), every)
-    left = f"{len(runs) - len(new)} left out: unfinished, or of scale smoke"
+    left = f"{len(runs) - len(new)} left out: unfinished, of scale smoke, or damaged"
     print(f"{len(new)} runs published, {len(every)} in all; {left}")
     return rebuild([])
 
@@ -34,12 +37,35 @@ def _is_publishable(record: Record) -> bool:
     return record.status in FINISHED and not record.summary["scale"].startswith("smoke")
 
 
+def _is_whole(record: Record, problems: list[str]) -> bool:
+    try:
+        record.own_config, record.curves  # noqa: B018 - read here
+    except Unreadable as error:
+        problems.append(str(error))
+        return False
+    return True
+
+
 def rebuild(texts: Sequence[str]) -> int:
     """results/ from the published records alone."""
     _refuse(texts)
-    written, _ = build.write(_published(), RESULTS, fresh=True)
+    material = _published()
+    written, _ = build.write(material, RESULTS, fresh=True)
+    if (told := _readme(material)) is not None:
+        write_atomically(RESULTS.parent / "README.md", told)
     print(f"{len(written)} files of {RESULTS} rebuilt")
     return 0
+
+
+def _readme(material: build.Material) -> str | None:
+    """README with the ledger's summary between its two marks; None where there is no README."""
+    path = RESULTS.parent / "README.md"
+    if not path.exists():
+        return None
+    before, first, rest = path.read_text().partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    require(bool(first and last), "README.md", str(path), f"it has the lines {' and '.join(MARKS)}")
+    return f"{before}{first}\n{claims.summary(claims.ledger(material.records))}\n{last}{after}"
 
 
 def check(texts: Sequence[str]) -> int:
@@ -48,12 +74,15 @@ def check(texts: Sequence[str]) -> int:
     _refuse(texts)
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        build.write(_published(), fresh, fresh=True)
+        material = _published()
+        build.write(material, fresh, fresh=True)
         names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
         here = {path.relative_to(RESULTS) for name in ("tables", "figures") for path in (RESULTS / name).glob("[!.]*")}
         here |= {Path(name) for name in ("claims.md", "claims.csv", "report.html") if (RESULTS / name).exists()}
         differ = sorted(str(name) for name in names ^ here)
         differ += sorted(str(name) for name in names & here if not _same(RESULTS / name, fresh / name))
+    if (told := _readme(material)) is not None and told != (RESULTS.parent / "README.md").read_text():
+        differ.append("../README.md")
     for name in differ:
         print(f"results/{name} is not what the published records give; `make results` rebuilds it", file=sys.stderr)
     print(f"{len(names)} files of results/ rebuilt from the published records: {len(differ)} differ")

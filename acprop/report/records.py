@@ -31,6 +31,21 @@ def file_name(stem: str, dataset: str, scale: str) -> str:
     return f"{stem}_{dataset}" + ("" if scale == "paper" else f"_{scale}")
 
 
+def failed(record: Record) -> bool:
+    """Whether a run is a failure in every value and ranking: it diverged, collapsed, or classifies as chance does."""
+    return record.status != "done" or bool(record.summary.get("collapsed")) or at_chance(record)
+
+
+def at_chance(record: Record) -> bool:
+    """Whether the last test accuracy is within five standard deviations of guessing."""
+    top1 = record.summary["final"].get("test/top1", record.summary["final"].get("validation/top1"))
+    images, classes = record.summary.get("test_size"), record.summary.get("num_classes")
+    if top1 is None or not images or not classes:
+        return False
+    chance = 1 / classes
+    return top1 <= 100 * (chance + 5 * math.sqrt(chance * (1 - chance) / images))
+
+
 def by_cell(records: Iterable[Record]) -> Cells:
     """(model, row label) -> records. A row is an optimizer; where one was run with several settings, the label names
     what differs."""

@@ -53,7 +53,9 @@ def of_optimizer(record: Record) -> Setting:
 def tunes(record: Record) -> bool:
     """Whether a run was there to choose settings by: it was judged on data that were held out, or is of the kind that a
     sweep's `tuning` describes."""
-    if any(key.startswith("validation/") for key in record.summary["final"]):
+    split = {key.partition("/")[0] for key in record.summary["final"]}
+    share = 0 < (record.config.get("held_out") or 0) < 1  # elsewhere it is a count of pairs
+    if "validation" in split or (share and "test" not in split):  # the latter diverged at once
         return True
     protocols = conf.protocols().values()
     rules = [p["tuning"] for p in protocols if p["task"] == record.summary["task"] and p["tuning"]]

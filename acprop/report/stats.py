@@ -19,6 +19,7 @@ from typing import Any
 
 FEWEST = 5  # runs; of fewer the points are shown, and no interval
 UNBOUNDED = (-math.inf, math.inf)
+PERCENT, POSITIVE, SHARE = (0.0, 100.0), (0.0, math.inf), (0.0, 1.0)
 
 # -- summaries -------------------------------------------------------------------------------------------------------
 

@@ -59,17 +59,13 @@ def protocols() -> dict[str, dict[str, Any]]:
 
 @cache
 def every(overrides: str) -> list[dict[str, Any]]:
-    """`a=1,2 b=3` as [{"a": 1, "b": 3}, {"a": 2, "b": 3}]: what Hydra makes of it, for plain values."""
-    words = [word.partition("=") for word in overrides.split()]
-    values = [[_value(one) for one in text.split(",")] for _, _, text in words]
-    keys = [key for key, _, _ in words]
-    return [dict(zip(keys, choice, strict=True)) for choice in itertools.product(*values)]
+    """`a=1,2 b=3` as [{"a": 1, "b": 3}, {"a": 2, "b": 3}], by Hydra's own grammar of lists and ranges."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import QuotedString, Transformer
 
-
-def _value(text: str) -> Any:
-    """YAML takes 1e-3 for a word."""
-    value = yaml.safe_load(text)
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    choices = []
+    for one in OverridesParser.create().parse_overrides(overrides.split()):
+        values = one.sweep_iterator(Transformer.identity) if one.is_sweep_override() else [one.value()]
+        plain = [value.text if isinstance(value, QuotedString) else value for value in values]
+        choices.append([(one.key_or_group, value) for value in plain])
+    return [dict(choice) for choice in itertools.product(*choices)]

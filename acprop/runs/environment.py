@@ -1,11 +1,13 @@
 """Where a run happened: code, versions, hardware. Enough to explain a number, nothing that identifies a person."""
 
+import fcntl
 import os
 import platform
 import random
 import resource
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -31,9 +33,35 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if not distributed.launched():
-        return torch.device("cuda")
+        return torch.device("cuda", _own_gpu())
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # one GPU a process
     return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+
+
+@cache
+def _own_gpu() -> int:
+    """A GPU that no other process of this user has taken here, so that a sweep's workers get one each; where all are
+    taken, the first, shared."""
+    for number in range(torch.cuda.device_count()):
+        chip = torch.cuda.get_device_properties(number).uuid
+        path = os.path.join(tempfile.gettempdir(), f"acprop-{os.getuid()}-gpu-{chip}")
+        lock = os.open(path, os.O_CREAT | os.O_WRONLY)  # never closed: held as long as the process lives
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        torch.cuda.set_device(number)
+        return number
+    return 0
+
+
+def visible_to_child(device: torch.device) -> dict[str, str]:
+    """The environment in which a child process sees this GPU alone."""
+    if device.type != "cuda":
+        return {}
+    names, number = os.environ.get("CUDA_VISIBLE_DEVICES"), device.index or 0
+    return {"CUDA_VISIBLE_DEVICES": names.split(",")[number] if names else str(number)}
 
 
 def require_precision(name: str, device: torch.device) -> None:

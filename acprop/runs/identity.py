@@ -4,8 +4,8 @@
 
 The hash covers every setting that changes the result and nothing else, so a sweep can be repeated and only what is
 missing runs. It is a promise: a setting that is added later, at the value that means "as before", changes no hash, and
-neither does code that moves (conf/identity.yaml lists both). A change of code that changes a task's numbers raises the
-`revision` in its conf/<task>.yaml.
+neither does code that moves, or an entry in a table of defaults (conf/identity.yaml lists all three). A change of code
+that changes a task's numbers raises the `revision` in its conf/<task>.yaml.
 """
 
 import hashlib
@@ -61,9 +61,10 @@ def data_root() -> Path:
 
 def identity(config: Config) -> Config:
     """The part of a resolved config that determines the result, in the one form that all versions of it have."""
-    as_before = conf.read("identity")["as_before"]
-    later = as_before["every"] | as_before.get(config["task"], {})
-    return _plain({key: value for key, value in config.items() if key not in NOT_IDENTITY}, later)
+    promised = conf.read("identity")
+    later = promised["as_before"]["every"] | promised["as_before"].get(config["task"], {})
+    left_out = NOT_IDENTITY.union(promised["tables"].get(config["task"], ()))
+    return _plain({key: value for key, value in config.items() if key not in left_out}, later)
 
 
 def _plain(node: Any, later: Config) -> Any:

@@ -161,10 +161,8 @@ def build(argument: str, node: DictConfig, *args: Any, **kwargs: Any) -> Any:
 
 def explain(error: Exception, task: str) -> str | None:
     """A user's mistake as one line that says what is possible instead; None for a bug."""
-    if isinstance(error, OSError):
-        return explain_disk(error)
-    if not isinstance(error, MISTAKES):
-        return None
+    if not isinstance(error, MISTAKES):  # Hydra's missing file is an OSError too
+        return explain_disk(error) if isinstance(error, OSError) else None
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _explain_missing(error.missing_cfg_file, task)
     unknown_key = r"Could not (?:override|append to config|delete from config|add|set)\D*?'([\w.@/]+)'"

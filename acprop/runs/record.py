@@ -17,7 +17,8 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -25,11 +26,13 @@ from typing import Any, Literal
 
 import yaml
 
+from acprop.runs.errors import UsageError
 from acprop.runs.identity import Config, config_hash, runs_root
 
 SCHEMA = 2  # of run.json; 1: runs had a `figure`, and their hash covered it
 FINISHED = ("done", "diverged")
 ENDED = (*FINISHED, "failed", "interrupted")
+STATUSES = (*ENDED, "running")
 FIELDS = {  # of run.json, that a report builds on
     "status": str, "task": str, "dataset": str, "model": str, "optimizer": str, "seed": int, "scale": str, "hash": str,
     "final": dict,
@@ -88,7 +91,12 @@ class MetricsFile:
 
 
 class Unreadable(Exception):  # noqa: N818 - said of one record, and no reason to stop
-    """A record that cannot be used. The message names file, fault and remedy."""
+    """A record that cannot be used. The message names file, fault and remedy; `path` is the file."""
+
+    def __init__(self, path: Path, why: Any) -> None:
+        reason = " ".join(str(why).split()) or type(why).__name__
+        super().__init__(f"{path}: {reason}; the run is left out; move its folder away, and run its cell again")
+        self.path = path
 
 
 POSITIONS = ("step", "epoch", "lr", "wall_s")  # where a value was logged
@@ -115,7 +123,7 @@ class Record:
         self.used: set[str] = set()
         self._line = line
         self.summary: dict[str, Any] = line["summary"] if line else _json(self.path / "run.json")
-        _check(self.summary, self.path / "run.json")
+        _check(self.summary, self.path / "run.json", folder)
 
     @property
     def config(self) -> Config:
@@ -135,9 +143,13 @@ class Record:
             # libyaml's loader, ten times as fast, where PyYAML was built with it
             config = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise _unreadable(path, error) from error
-        if not isinstance(config, dict) or "task" not in config:
-            raise _unreadable(path, "no config of a run")
+            raise Unreadable(path, error) from error
+        try:
+            found = config_hash(config), config["scale"]["name"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Unreadable(path, "no config of a run") from error
+        if self.summary.get("schema", 1) == SCHEMA and found[0] != self.summary["hash"]:
+            raise Unreadable(path, f"not the config of this run: its hash is {found[0]}")
         return config
 
     @cached_property
@@ -170,12 +182,17 @@ class Record:
 
     def _read_curves(self) -> Curves:
         path = self.path / "metrics.jsonl"
-        return _curves(path, path.stat().st_size) if path.exists() else {}
+        curves = _curves(path, path.stat().st_size) if path.exists() else {}
+        for name in self.summary["final"] if self.status == "done" else ():
+            split, _, metric = name.partition("/")
+            if metric not in curves.get(split, {}):
+                raise Unreadable(path, f"{name} is missing, which run.json has")
+        return curves
 
     def curve(self, split: str, metric: str, over: Literal["epoch", "step"] = "epoch") -> list[tuple[float, float]]:
         """(epoch or step, value) pairs in the order of time; values that were not finite are NaN or infinite."""
         columns = self.curves.get(split, {})
-        pairs = zip(columns.get(over, ()), columns.get(metric, ()), strict=True)
+        pairs = zip(columns[over], columns[metric], strict=True) if metric in columns else ()
         return [(position, float(value)) for position, value in pairs if value is not None]
 
     def read(self, name: str) -> bytes | None:
@@ -186,6 +203,17 @@ class Record:
         self.used.add(name)
         return path.read_bytes()
 
+    def parse(self, name: str, how: Callable[[bytes], Any]) -> Any:
+        """What `how` makes of such a file.
+
+        Raises:
+            Unreadable: the file is not there, or `how` raises.
+        """
+        try:
+            return how(self.read(name) or b"")
+        except Exception as error:  # numpy, zipfile, zlib and PIL each have their own
+            raise Unreadable(self.path / name, error) from error
+
     def names(self, pattern: str) -> list[str]:
         """Names of such files, in order."""
         return sorted(path.relative_to(self.path).as_posix() for path in self.path.glob(pattern))
@@ -195,32 +223,42 @@ class Record:
         """What `Run.keep` put beside the metrics."""
         import numpy as np
 
-        content = self.read("arrays.npz")
-        try:
-            with np.load(BytesIO(content or b"")) as file:
+        def load(content: bytes) -> dict[str, Any]:
+            with np.load(BytesIO(content)) as file:
                 return dict(file)
-        except Exception as error:  # numpy, zipfile and zlib each have their own
-            raise _unreadable(self.path / "arrays.npz", error) from error
 
-
-def _unreadable(path: Path, why: Any) -> Unreadable:
-    reason = " ".join(str(why).split()) or type(why).__name__
-    return Unreadable(f"{path}: {reason}; the run is left out; move its folder away, and run its cell again")
+        return self.parse("arrays.npz", load)
 
 
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise Unreadable(path, error) from error
 
 
-def _check(summary: Any, path: Path) -> None:
+def _check(summary: Any, path: Path, folder: str) -> None:
     if not isinstance(summary, dict):
-        raise _unreadable(path, "no record of a run")
+        raise Unreadable(path, "no record of a run")
     for name, kind in FIELDS.items():
         if not isinstance(summary.get(name), kind):
-            raise _unreadable(path, f"{name}={summary.get(name)!r} is no {kind.__name__}")
+            raise Unreadable(path, f"{name}={summary.get(name)!r} is no {kind.__name__}")
+    if summary["status"] not in STATUSES:
+        raise Unreadable(path, f"status={summary['status']!r} is none of {', '.join(STATUSES)}")
+    best = summary.get("best") or {}
+    if not isinstance(best, dict):
+        raise Unreadable(path, f"best={best!r} is no dict")
+    numbers = [*summary["final"].values(), *(best.get(name) for name in ("value", "epoch", "step") if best)]
+    if any(value is not None and not _is_number(value) for value in numbers) or (best and None in numbers[-3:]):
+        raise Unreadable(path, "a value of final or best is no number")
+    summary.setdefault("best", None)
+    home = "{task}/{dataset}-{model}/{optimizer}-{hash}/seed={seed}".format(**summary)
+    if folder != home:
+        raise Unreadable(path, f"the record of another folder, {home}; a copy counts twice")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _entries(path: Path) -> list[Any]:
@@ -244,7 +282,11 @@ def _curves(path: Path, size: int) -> Curves:
         try:
             split, metric, step, epoch = entry["split"], entry["metric"], entry["step"], entry["epoch"]
             value = entry.get("flag", entry["value"])
-        except (KeyError, TypeError):
+            hash((split, metric))
+            float(0.0 if value is None else value)
+            if not (_is_number(step) and _is_number(epoch)):
+                continue
+        except (KeyError, TypeError, ValueError, AttributeError):
             continue
         if split not in curves:
             curves[split] = {name: [] for name in POSITIONS}
@@ -286,10 +328,14 @@ def load_published(root: Path) -> Iterator[Record]:
     """Every record of the packed files under `root`, in the order of its folder."""
     siblings: dict[str, Config] = {}
     for path in sorted(root.glob("*/*.jsonl.gz")):
-        with gzip.open(path, "rt") as file:
-            for line in file:
-                entry = json.loads(line)
-                yield Record(root, entry["folder"], entry, siblings)
+        try:
+            with gzip.open(path, "rt") as file:
+                entries = [json.loads(line) for line in file]
+            records = [Record(root, entry["folder"], entry, siblings) for entry in entries]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, Unreadable) as error:
+            why = " ".join(str(error).split())
+            raise UsageError(f"{path}: damaged ({why}); fetch the published file again") from error
+        yield from records
 
 
 def pack(root: Path, records: Iterable[Record]) -> None:

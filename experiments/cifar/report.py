@@ -5,10 +5,11 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator
 
-from acprop.report import PUBLISHED
-from acprop.report.artefacts import Artefact
-from acprop.report.records import by_budget
+from acprop.report import PUBLISHED, comparisons
+from acprop.report.artefacts import OTHER, Artefact
+from acprop.report.records import by_budget, by_cell, file_name
 from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
+from acprop.report.style import dataset_name
 from acprop.runs.conf import protocols, roster
 from acprop.runs.identity import data_root
 from acprop.runs.record import Record
@@ -16,6 +17,10 @@ from experiments.cifar import sweeps
 from experiments.images.report import Overlay, Paper, Study
 from experiments.images.report import artefacts as of_study
 
+SCORE = comparisons.Score("test top-1 (%)", lambda r: r.summary["final"]["test/top1"], True, ("test", "top1"))
+HELD_OUT = comparisons.Score(
+    "held-out top-1 (%)", lambda r: r.summary["final"]["validation/top1"], True, ("validation", "top1")
+)  # fmt: skip
 CURVES_FILE = "published_curves.csv"  # scripts/import_published_curves.py writes it
 
 
@@ -32,13 +37,27 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
         swept = {name: _swept(name, reported) for name in grids}
         of_sweeps = {record.folder for found in swept.values() for record in found}
         main = [record for record in reported if _is_of_fig6(record, chosen, of_sweeps)]
+        what = f"{dataset_name(dataset)}, scale {scale}"
         if main:
             yield from of_study(fig6, dataset, scale, main)
+            name = file_name("fig6", dataset, scale)
+            yield from comparisons.of_cells(name, "fig6", f"Fig 6 on {what}", by_cell(main), SCORE)
+        if both := comparisons.one_for_all(
+            file_name("one_for_all", dataset, scale), "fig6", f"Fig 6 on {what}", reported, SCORE
+        ):
+            yield both
         for name, found in swept.items():
             if found:
                 yield from sweeps.artefacts(name, dataset, scale, found)
+                stem, title = file_name(f"{name}_settings", dataset, scale), sweeps.TITLES.get(name, name)
+                part = protocols()[name].get("part", OTHER)
+                if over := comparisons.of_settings(stem, part, f"{title} on {what}", found, SCORE):
+                    yield over
         if tuning:
             yield sweeps.tuning(dataset, scale, tuning, chosen)
+            stem = file_name("tuning_settings", dataset, scale)
+            if over := comparisons.of_settings(stem, "fig6", f"Tuning behind Fig 6 on {what}", tuning, HELD_OUT):
+                yield over
 
 
 def _swept(name: str, records: list[Record]) -> list[Record]:

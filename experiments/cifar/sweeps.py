@@ -21,14 +21,17 @@ from acprop.report.records import (
     row_label,
     settings_told,
 )
+from acprop.report.stats import PERCENT
 from acprop.report.style import dataset_name, look, model_name, order
 from acprop.runs.conf import protocols
 from acprop.runs.record import FINISHED, Record
 from experiments.images.report import budget
 
 TITLES = {"fig7": "Fig 7", "fig5cd": "Fig 5c, d"}
-TEST = Measure("", "test/top1", lambda record: record.summary["final"].get("test/top1"), largest=None)
-VALIDATION = Measure("", "validation/top1", lambda record: record.summary["final"].get("validation/top1"), largest=None)
+TEST = Measure("", "test/top1", lambda record: record.summary["final"].get("test/top1"), None, bounds=PERCENT)
+VALIDATION = Measure(
+    "", "validation/top1", lambda record: record.summary["final"].get("validation/top1"), None, bounds=PERCENT
+)
 Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model, optimizer) -> (lr, eps) -> top-1
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from acprop.report.claims.published import Cell, cell, of_table5, rows
-from acprop.report.claims.rules import POSITIVE, Metric
+from acprop.report.claims.rules import Metric
+from acprop.report.stats import POSITIVE
 from acprop.runs.record import Record
 
 METRICS = {

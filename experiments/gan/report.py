@@ -11,7 +11,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from acprop.report import PUBLISHED
+from acprop.report import PUBLISHED, comparisons
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, Reference, column, fields, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
@@ -28,6 +28,7 @@ from acprop.report.records import (
     settings_told,
 )
 from acprop.report.settings import tunes
+from acprop.report.stats import POSITIVE, SHARE
 from acprop.report.style import dataset_name, look, model_name
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
@@ -62,6 +63,8 @@ def _of_one(dataset: str, scale: str, metric: str, records: list[Record]) -> Ite
     kid = NAMES[metric].replace("FID", "KID")
     what = f"{dataset_name(dataset)}, the last pictures: {kid}, lower is better, precision and recall"
     yield table(f"{name}_kid", "table4", caption(what, ""), records, *_kid(dataset, scale, metric, cells))
+    score = comparisons.Score(f"best {NAMES[metric]}", lambda r: r.summary["best"]["value"], False, ("test", metric))
+    yield from comparisons.of_cells(name, "table4", f"Table 4 on {dataset_name(dataset)}, scale {scale}", cells, score)
     shown = f"{NAMES[metric]} over generator steps on {dataset_name(dataset)}, scale {scale}; band: range over seeds"
     yield figure(name, "table4", shown, records, lambda: _figure(dataset, scale, metric, cells, paper))
     for optimizer in sorted({label.split(" ")[0] for _, label in cells}):
@@ -87,7 +90,7 @@ def _measures(metric: str) -> list[Measure]:
     def last(record: Record) -> float | None:
         return record.summary["final"].get(f"test/{metric}")
 
-    return [Measure("best", "best", best, largest=False), Measure("last", "last", last, largest=False)]
+    return [Measure(name, name, of, False, bounds=POSITIVE) for name, of in (("best", best), ("last", last))]
 
 
 def _references(paper: Paper) -> Callable[[str, str, Measure], Reference | None]:
@@ -122,8 +125,8 @@ def _kid(
     measures = [
         Measure(name if factor == 1 else f"{name} × {factor}", kid if factor == 1 else f"{kid}_x{factor}",
                 value(kid, factor), None),
-        Measure("precision", "precision", value("precision"), None),
-        Measure("recall", "recall", value("recall"), None),
+        Measure("precision", "precision", value("precision"), None, bounds=SHARE),
+        Measure("recall", "recall", value("recall"), None, bounds=SHARE),
     ]  # fmt: skip
     rows, long = [], []
     for model, label in product(models_of(cells), labels_of(cells)):
@@ -203,7 +206,8 @@ def _samples(title: str, pictures: Sequence[tuple[Record, str, str]]) -> Any:
     for axis in axes.flat:
         axis.axis("off")
     for axis, (record, name, told) in zip(axes.flat, pictures, strict=False):
-        axis.imshow(imread(io.BytesIO(record.read(name) or b"")), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        picture = record.parse(name, lambda content: imread(io.BytesIO(content)))
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(told, fontsize=7, wrap=True)
     canvas.suptitle(title, fontsize=9)
     return canvas

@@ -6,6 +6,7 @@ Read `train` from top to bottom: networks, two optimizers of one config, FID, st
 
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,6 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
@@ -22,7 +22,7 @@ from acprop.runs.environment import pick_device, require_precision
 from acprop.runs.launch import build
 from experiments.gan.fid import FID, make_features
 from experiments.gan.models import GAN
-from experiments.images.data import ImageData, generator
+from experiments.images.data import ImageData, generator, send
 from experiments.images.models.convolutions import require_safe
 from experiments.images.train import CHECK_EVERY, COMPILE, autocast, compile_in_place
 
@@ -51,8 +51,8 @@ def train(cfg: DictConfig) -> float | None:
         gan.to(run.device, layout)
         g_optimizer = build("optimizer", cfg.optimizer, gan.generator.parameters())
         d_optimizer = build("optimizer", cfg.optimizer, gan.discriminator.parameters())
-        average = AveragedModel(gan.generator, multi_avg_fn=get_ema_multi_avg_fn(cfg.ema)) if cfg.ema else None
-        judged = average.module if average else gan.generator
+        average = deepcopy(gan.generator) if cfg.ema else None
+        judged = average or gan.generator
         fid = FID(features, data, cfg.fid_count, cfg.fid_batch_size, cfg.fid_reference)
         scaler = torch.amp.GradScaler(run.device.type, enabled=cfg.precision == "fp16")
         losses = torch.zeros(2, device=run.device, dtype=torch.float64)  # this epoch's sums: discriminator, generator
@@ -75,7 +75,7 @@ def train(cfg: DictConfig) -> float | None:
             for _ in run.batches(range(run.batch, cfg.fid_every)):
                 gan_step(gan, g_optimizer, d_optimizer, reals, cfg.batch_size, cfg.precision, losses, scaler)
                 if average:
-                    average.update_parameters(gan.generator)
+                    follow(average, gan.generator, 1 - cfg.ema if run.step else 1)
                 run.samples += cfg.batch_size * real_batches
                 bar.update()
                 if run.step % CHECK_EVERY == 0:
@@ -169,12 +169,20 @@ def update(optimizer: Optimizer, loss: Tensor, scaler: torch.amp.GradScaler) -> 
     scaler.update()
 
 
+@torch.no_grad()
+def follow(average: nn.Module, net: nn.Module, weight: float) -> None:
+    """average += weight * (net - average), buffers as the net has them. (torch's AveragedModel waits for a GPU.)"""
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), weight)
+    for mine, new in zip(average.buffers(), net.buffers(), strict=True):
+        mine.copy_(new)
+
+
 def fixed_noise(gan: GAN, count: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """A generator's input as `GAN.noise` draws it, but the same every time and without a trace in the run's own random
     numbers: how often a run is looked at does not change it."""
     random = generator(seed, count)
     z = torch.randn(count, gan.z_dim, generator=random)
-    return z.to(device), torch.randint(gan.num_classes, (count,), generator=random).to(device)
+    return send(z, device), send(torch.randint(gan.num_classes, (count,), generator=random), device)
 
 
 def sample_grid(gan: GAN, g: nn.Module, device: torch.device, mode: str) -> Tensor:

@@ -1,6 +1,7 @@
 """What the paper's numbers of image classifiers are, and how ours are read off a run."""
 
-from acprop.report.claims.rules import PERCENT, Metric
+from acprop.report.claims.rules import Metric
+from acprop.report.stats import PERCENT
 
 MARGIN = 0.3  # points of top-1
 SPREAD = 0.03  # a smaller standard deviation is none of training seeds

@@ -3,7 +3,7 @@ operations. files.py has those that are read from files as they are needed.
 
 Every small set arrives as 32x32 with its own normalisation. Order and augmentation are functions of (seed, epoch,
 batch) alone, drawn on the CPU, so they are the same on every device and a resumed run sees exactly the batches it
-missed.
+missed. A GPU gets what is drawn by `send`, and nothing waits for it.
 """
 
 import gzip
@@ -40,12 +40,17 @@ def _fixed_order(count: int) -> Tensor:
     return torch.randperm(count, generator=generator(count))
 
 
-def share_of(index: Tensor, rank: int, world: int) -> tuple[Tensor, Tensor]:
-    """(this rank's entries of a global batch, whether each of them counts). No rank gets none, since all take part in
-    every step: where a batch has fewer entries than ranks, some get one that does not count."""
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU's on the device. To a GPU it goes from pinned memory, which torch keeps until it is there, so
+    that the host goes on at once."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+
+def share_of(index: Tensor, rank: int, world: int) -> tuple[Tensor, bool]:
+    """(this rank's entries of a global batch, whether they count). No rank gets none, since all take part in every
+    step: where a batch has fewer entries than ranks, some get one that does not count."""
     own = index[rank::world]
-    counts = torch.ones(max(1, len(own)), dtype=torch.bool)
-    return (own, counts) if len(own) else (index[:1], ~counts)
+    return (own, True) if len(own) else (index[:1], False)
 
 
 class Images(ABC):
@@ -143,6 +148,8 @@ class ImageData(Images):
     published: bool = True
     crop: bool = True
 
+    device = torch.device("cpu")  # where batches lie: `to`
+
     @property
     def channels(self) -> int:
         return self.train_images.shape[1]
@@ -166,6 +173,7 @@ class ImageData(Images):
         return replace(self, train_images=self.train_images[index], train_labels=self.train_labels[index])
 
     def to(self, device: torch.device, workers: int | None = None) -> "ImageData":
+        self.device = device
         for name in ("train_images", "train_labels", "test_images", "test_labels"):
             setattr(self, name, getattr(self, name).to(device))
         scale = torch.tensor(self.std, device=device).mul(255).reciprocal().view(1, -1, 1, 1)
@@ -181,15 +189,15 @@ class ImageData(Images):
         memory_format: torch.memory_format = torch.contiguous_format, rank: int = 0, world: int = 1,
     ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
         order = torch.randperm(len(self.train_labels), generator=generator(seed, epoch))
-        order = order.to(self.train_labels.device)
+        order = send(order, self.device)
         for number, index in enumerate(order.split(batch_size)):
             if number >= start:
                 # drawn for the whole batch: what an image goes through does not depend on the number of processes
                 images = self.augment(self.train_images[index], generator(seed, epoch, number))
                 labels = self.train_labels[index]
                 if world > 1:
-                    own, counts = share_of(torch.arange(len(index)), rank, world)
-                    images, labels = images[own], labels[own].where(counts.to(labels.device), IGNORED)
+                    own, counts = share_of(torch.arange(len(index), device=self.device), rank, world)
+                    images, labels = images[own], labels[own] if counts else torch.full_like(own, IGNORED)
                 yield self.normalize(images).contiguous(memory_format=memory_format), labels
 
     def endless_batches(
@@ -210,19 +218,19 @@ class ImageData(Images):
         count, _, size, _ = images.shape
         if not self.crop:
             return self._mirror_half(images, random) if self.flip else images
-        offsets = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=random).to(images.device)
-        positions = torch.arange(size, device=images.device)
+        offsets = send(torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=random), self.device)
+        positions = torch.arange(size, device=self.device)
         rows, columns = offsets + positions  # (count, size) each
         if self.flip:
-            mirrored = torch.randint(0, 2, (count, 1), generator=random).bool().to(images.device)
+            mirrored = send(torch.randint(0, 2, (count, 1), generator=random).bool(), self.device)
             columns = torch.where(mirrored, columns.flip(1), columns)
         padded = F.pad(images, [PADDING] * 4)
-        which = torch.arange(count, device=images.device).view(-1, 1, 1)
+        which = torch.arange(count, device=self.device).view(-1, 1, 1)
         # advanced indices around a slice put the channels last: (count, size, size, channels)
         return padded[which, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
 
     def _mirror_half(self, images: Tensor, random: torch.Generator) -> Tensor:
-        mirrored = torch.randint(0, 2, (len(images), 1, 1, 1), generator=random).bool().to(images.device)
+        mirrored = send(torch.randint(0, 2, (len(images), 1, 1, 1), generator=random).bool(), self.device)
         return torch.where(mirrored, images.flip(3), images)
 
     def test_batches(
@@ -285,7 +293,7 @@ def fashion_mnist() -> ImageData:
         for name, checksum in cls.resources:
             download("fashion_mnist", [mirror + name for mirror in cls.mirrors], raw / name, checksum)
     train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
-    published = all(not (raw / n).exists() or _md5(raw / n) == checksum for n, checksum in cls.resources)
+    published = all(not (raw / n).exists() or md5_of(raw / n) == checksum for n, checksum in cls.resources)
     return ImageData(
         F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(),
         F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
@@ -323,7 +331,7 @@ def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float
             f"remove the folder to fetch it again, or run dataset=digits"
         ) from error
     published = all(
-        _md5(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list
+        md5_of(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list
     )
 
     def tensors(part: Any) -> tuple[Tensor, Tensor]:
@@ -349,7 +357,7 @@ def _read_idx(path: Path) -> Tensor:
     return read_sn3_pascalvincent_tensor(str(path.with_suffix("")))
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -361,8 +369,9 @@ def download(name: str, urls: list[str], path: Path, md5: str | None, embedded: 
         name: of the data set, for the message of a failure, which also names `embedded`, one that needs no download.
         md5: the checksum; None where none is published: a file that is there is then taken as it is.
     """
-    if path.exists() and md5 in (None, _md5(path)):
+    if path.exists() and md5 in (None, md5_of(path)):
         return
+    found = f"{path} is there, but its checksum is wrong" if path.exists() else f"not in {path.parent}"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     reason = ""
@@ -378,7 +387,7 @@ def download(name: str, urls: list[str], path: Path, md5: str | None, embedded: 
         except (urllib.error.URLError, OSError) as error:
             reason = str(getattr(error, "reason", error))
             continue
-        if md5 in (None, _md5(part)):
+        if md5 in (None, md5_of(part)):
             part.replace(path)
             return
         part.unlink()
@@ -386,6 +395,6 @@ def download(name: str, urls: list[str], path: Path, md5: str | None, embedded: 
     if part.exists() and not part.stat().st_size:
         part.unlink()
     raise UsageError(
-        f"dataset={name}: not in {path.parent}, and {urls[-1]} could not be fetched ({reason}); place it there or "
+        f"dataset={name}: {found}, and {urls[-1]} could not be fetched ({reason}); place it there or "
         f"set ACPROP_DATA to the folder that holds it; dataset={embedded} runs now, without any download"
     )

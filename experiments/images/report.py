@@ -19,6 +19,7 @@ from acprop.report.records import (
     row_label,
     settings_told,
 )
+from acprop.report.stats import PERCENT
 from acprop.report.style import dataset_name, look, model_name, order
 from acprop.runs.record import FINISHED, Record
 
@@ -70,8 +71,8 @@ def _measures(study: Study) -> list[Measure]:
         name = label if len(study.metrics) > 1 else ""
         key = "" if metric == first else f"{metric}_"
         measures += [
-            Measure(f"{name} last".strip(), f"{key}last", _last(metric)),
-            Measure(f"{name} best".strip(), f"{key}best", _best(metric, metric == first)),
+            Measure(f"{name} last".strip(), f"{key}last", _last(metric), bounds=PERCENT),
+            Measure(f"{name} best".strip(), f"{key}best", _best(metric, metric == first), bounds=PERCENT),
         ]
     return measures
 

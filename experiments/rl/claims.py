@@ -3,6 +3,6 @@
 import math
 
 from acprop.report.claims.rules import Metric
-from experiments.rl.report import mean_return
+from experiments.rl.measures import mean_return
 
 METRICS = {"return": Metric("mean return over training", True, (-math.inf, math.inf), lambda v: math.nan, mean_return)}

@@ -1,9 +1,6 @@
 """Fig 9 of the paper and what stands behind it: return of an agent over environment steps as curves, table and learnt
-policy; ACProp over eps; and, in sweep.py, the tuning. Of which of them a run is a part, its settings say.
-
-A run is measured by its evaluation episodes alone: the last mean return; the mean return over training (area under the
-curve over its length); the first step at which 90 % of the optimum was reached.
-"""
+policy; ACProp over eps; and, in sweep.py, the tuning. Of which of them a run is a part, its settings say; what it is
+worth, measures.py."""
 
 import json
 import math
@@ -13,8 +10,9 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
+from acprop.report import comparisons
 from acprop.report.artefacts import Artefact, Cell, figure, table
-from acprop.report.cells import Measure, column, fields
+from acprop.report.cells import column, fields
 from acprop.report.figures import legend_below, subplots
 from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label
 from acprop.report.settings import in_grid, is_tuned, tunes
@@ -22,15 +20,14 @@ from acprop.report.stats import probability_of_improvement, summarize
 from acprop.report.style import dataset_name, look
 from acprop.runs.conf import roster
 from acprop.runs.record import Record
-from experiments.rl.score import mean_over_training
+from experiments.rl import sweep
+from experiments.rl.measures import LAST, MEAN, POLICY, curve, done, last_return, mean_return, steps_to_near_optimum
 
-NEAR = 0.9  # of the optimum
 EPS = "rl_eps"  # the sweep of ACProp over eps
+SCORE = comparisons.Score("mean return", mean_return, True, ("eval", "return"), positive=False)
 
 
 def artefacts(records: list[Record]) -> Iterator[Artefact]:
-    from experiments.rl import sweep
-
     for (dataset, scale), every in by_budget(records).items():
         by_model: dict[str, list[Record]] = defaultdict(list)
         for record in every:
@@ -48,42 +45,14 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             tuning = [record for record in group if tunes(record)]
             if main:
                 yield from fig9(name, main)
+                yield from comparisons.of_cells(name("fig9"), "fig9", _where(main), by_cell(main), SCORE)
             if swept:
                 yield from over_eps(name("rl_eps"), swept)
             if tuning:
                 yield sweep.artefact(name("rl_sweep"), tuning)
-
-
-# -- measures of a run -----------------------------------------------------------------------------------------------
-
-
-def curve(record: Record) -> list[tuple[float, float]]:
-    return record.curve("eval", "return", over="step")
-
-
-def last_return(record: Record) -> float:
-    return record.summary["final"]["eval/return"]
-
-
-def mean_return(record: Record) -> float:
-    return mean_over_training(curve(record))
-
-
-def steps_to_near_optimum(record: Record) -> float:
-    """Infinite if it was never reached."""
-    target = NEAR * record.summary["optimum"]
-    return next((step for step, value in curve(record) if value >= target), math.inf)
-
-
-LAST = Measure("last return", "last_return", last_return, digits=3)
-MEAN = Measure("mean return", "mean_return", mean_return, digits=3)
-POLICY = Measure(
-    "learnt policy, exact", "learnt_policy_exact", lambda record: record.summary["final"].get("policy/return"), digits=3
-)  # fmt: skip
-
-
-def done(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.status == "done"]
+                over = comparisons.of_settings(name("rl_settings"), "fig9", f"Tuning, {_where(tuning)}", tuning, SCORE)
+                if over:
+                    yield over
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -220,7 +189,7 @@ def _policies(records: list[Record]) -> dict[str, tuple[Record, dict[str, Any]]]
     for label, group in by_label(records).items():
         for record in sorted(done(group), key=lambda record: record.summary["seed"]):
             if record.names("policy.json"):
-                learnt[label] = (record, json.loads(record.read("policy.json") or b""))
+                learnt[label] = (record, record.parse("policy.json", json.loads))
                 break
     return learnt
 

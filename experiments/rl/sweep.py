@@ -8,7 +8,7 @@ from acprop.report.records import provenance
 from acprop.report.settings import Setting, choices, of_optimizer
 from acprop.report.style import dataset_name, look, order
 from acprop.runs.record import Record
-from experiments.rl.report import done, last_return, mean_return
+from experiments.rl.measures import done, last_return, mean_return
 
 
 def artefact(name: str, records: list[Record]) -> Artefact:

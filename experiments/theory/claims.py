@@ -13,9 +13,10 @@ import numpy as np
 from acprop.report.artefacts import PARTS
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence
-from acprop.report.claims.rules import POSITIVE, Metric
+from acprop.report.claims.rules import Metric
 from acprop.report.claims.statements import Outcome
 from acprop.report.settings import agrees
+from acprop.report.stats import POSITIVE
 from acprop.report.style import look
 from acprop.runs import conf
 from acprop.runs.record import Record

@@ -34,7 +34,7 @@ def require_packages() -> None:
 
 
 def fairseq(
-    tool: str, *options: str, threads: int = 1, tf32: bool = False, log: Path | None = None
+    tool: str, *options: str, threads: int = 1, log: Path | None = None, **environment: str
 ) -> Generator[str, None, None]:
     """Runs `python -m fairseq_cli.<tool>` with the suite's plugin and yields what it says, line by line, as it says it.
 
@@ -44,8 +44,8 @@ def fairseq(
         tool: train, preprocess, generate.
         options: its command line.
         threads: CPU threads.
-        tf32: let a GPU's matrix products use TF32.
         log: a file that gets every line too, appended.
+        environment: variables of the child's, beside this process's own.
 
     Raises:
         Diverged: fairseq stopped at numbers that are not finite.
@@ -59,7 +59,7 @@ def fairseq(
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(threads),
-            **({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"} if tf32 else {}),
+            **environment,
         },
     )  # fmt: skip
     assert child.stdout

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from acprop.report.claims.published import Cell, cell, of_table5, rows
-from acprop.report.claims.rules import PERCENT, Metric
+from acprop.report.claims.rules import Metric
+from acprop.report.stats import PERCENT
 
 METRICS = {"bleu": Metric("BLEU", True, PERCENT, lambda v: 0.3, lambda r: r.summary["final"]["test/bleu"], 0.05)}
 MODEL = "transformer_iwslt"

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from acprop.report import PUBLISHED
+from acprop.report import PUBLISHED, comparisons
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, wide
 from acprop.report.figures import draw_runs, legend_below, subplots
 from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label, settings_told
 from acprop.report.settings import tunes
+from acprop.report.stats import PERCENT
 from acprop.report.style import look
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
@@ -48,6 +49,7 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
     )  # fmt: skip
     long = [{"dataset": row.pop("model"), **row} for row in long]
     yield table(name, "table3", _caption(title, scale, records), records, header, rows, long)
+    yield from comparisons.of_cells(name, "table3", f"{title}, scale {scale}", cells, SCORE)
     caption = f"The first test sentences of {title}, scale {scale}, lowercase; each optimizer's lowest seed."
     said, texts = _samples(pairs, scale, cells)
     yield table(f"{name}_samples", "table3", caption, records, ["sentence", "who", "text"], said, texts)
@@ -77,7 +79,11 @@ def _final(key: str) -> Callable[[Record], float | None]:
 
 
 # of averaged parameters, as the paper's, and of the epoch of best validation BLEU
-MEASURES = [Measure("average", "average", _final("bleu")), Measure("best", "best", _final("best_bleu"))]
+MEASURES = [
+    Measure("average", "average", _final("bleu"), bounds=PERCENT),
+    Measure("best", "best", _final("best_bleu"), bounds=PERCENT),
+]
+SCORE = comparisons.Score("BLEU", lambda r: r.summary["final"]["test/bleu"], True, ("valid", "bleu"))
 SACREBLEU = [  # in the CSV file alone
     Measure("", "average_sacrebleu", _final("sacrebleu")), Measure("", "best_sacrebleu", _final("best_sacrebleu")),
 ]  # fmt: skip

@@ -44,7 +44,8 @@ def ted(
 
 def _read(folder: Path, name: str, pair: str, url: str | None) -> Texts:
     if (folder / pair).is_dir():
-        return {path.name: path.read_text() for path in sorted((folder / pair).iterdir()) if path.is_file()}
+        paths = [path for path in sorted((folder / pair).iterdir()) if path.is_file() and not is_macos(path.name)]
+        return {path.name: path.read_bytes().decode() for path in paths}
     archive = folder / f"{pair}.tgz"
     if url:
         download(name, [url], archive, None, embedded="cldr_de_en")
@@ -56,7 +57,7 @@ def _read(folder: Path, name: str, pair: str, url: str | None) -> Texts:
     try:
         with tarfile.open(archive) as tar:
             files = [(Path(member.name).name, tar.extractfile(member)) for member in tar if member.isfile()]
-            return {file_name: file.read().decode() for file_name, file in files if file and pair in file_name}
+            return {name: file.read().decode() for name, file in files if file and pair in name and not is_macos(name)}
     except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
         raise UsageError(f"dataset={name}: {archive} is no whole archive ({error}); get it again") from error
 
@@ -82,15 +83,26 @@ def _splits(texts: Texts, source: str, target: str, test_sets: Sequence[str] | N
     }
 
 
+def is_macos(name: str) -> bool:
+    """What macOS adds to an archive: ._NAME beside NAME."""
+    return name.startswith("._")
+
+
+def _lines(text: str) -> list[str]:
+    """Only \\n ends a line, as for every tool that reads a corpus. `str.splitlines` also ends one at U+2028, U+0085,
+    VT, FF or CR, of which talks have some, on one side alone."""
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
 def _talk_lines(text: str) -> list[str]:
     """The sentences of train.tags.*: what is about a talk goes, title and description stay."""
-    lines = [line for line in text.splitlines() if not re.search("<url>|<talkid>|<keywords>", line)]
+    lines = [line for line in _lines(text) if not re.search("<url>|<talkid>|<keywords>", line)]
     return [re.sub("</?(title|description)>", "", line) for line in lines]
 
 
 def _segments(text: str) -> list[str]:
     """The sentences of a dev or test set."""
-    lines = [line for line in text.splitlines() if "<seg id" in line]
+    lines = [line for line in _lines(text) if "<seg id" in line]
     return [re.sub(r'<seg id="[0-9]*">\s*|\s*</seg>\s*', "", line).replace("’", "'") for line in lines]
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from acprop.runs import Run, require
-from acprop.runs.environment import pick_device
+from acprop.runs.environment import pick_device, visible_to_child
 from acprop.runs.launch import build
 from experiments.transformer import checkpoints
 from experiments.transformer.child import fairseq
@@ -43,8 +43,11 @@ def train(cfg: DictConfig) -> float | None:
         run.register()  # the state is in fairseq's checkpoints
         options = training_options(cfg, corpus, folder, run.epoch, cpu)
         bar = tqdm(total=cfg.epochs, initial=run.epoch, unit="epoch", disable=not sys.stderr.isatty(), leave=False)
-        how = {"threads": torch.get_num_threads(), "tf32": cfg.precision == "tf32"}
-        with closing(fairseq("train", *options, **how, log=run.dir / "train.log")) as lines:
+        variables = visible_to_child(run.device)
+        if cfg.precision == "tf32":
+            variables["TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"] = "1"
+        log, threads = run.dir / "train.log", torch.get_num_threads()
+        with closing(fairseq("train", *options, threads=threads, log=log, **variables)) as lines:
             for epoch in run.epochs(cfg.epochs):
                 training, validation = one_epoch(lines, run, bar)
                 run.step, run.lr = int(training["num_updates"]), training["lr"]
@@ -130,5 +133,6 @@ def translate(cfg: DictConfig, run: Run, corpus: Corpus, checkpoint: Path) -> Tr
     options = generation_options(cfg, corpus, checkpoint, cpu=run.device.type == "cpu")
     log = run.dir / f"test-{checkpoint.stem.removeprefix('checkpoint_')}.log"
     log.unlink(missing_ok=True)
-    with closing(fairseq("generate", *options, threads=torch.get_num_threads(), log=log)) as lines:
+    threads = torch.get_num_threads()
+    with closing(fairseq("generate", *options, threads=threads, log=log, **visible_to_child(run.device))) as lines:
         return parse(lines, corpus)

@@ -1,10 +1,10 @@
 """Every cell that conf/ can compose, without being named here: a new YAML file is tested by being there."""
 
-
 import hydra
 import pytest
 import torch
 
+from acprop.runs import Run
 from acprop.runs.conf import roster
 from acprop.runs.errors import UsageError
 from acprop.runs.launch import CONF, build, explain
@@ -109,7 +109,7 @@ def test_every_schedule(name, configure):
 )
 def test_a_wrong_word_is_one_line_that_lists_what_exists(override, words, configure):
     with pytest.raises(Exception) as error:  # noqa: PT011 - Hydra's families differ, the line is what counts
-        configure("cifar", override)
+        Run.open(configure("cifar", override))
     line = explain(error.value, "cifar")
     assert "\n" not in line
     for word in words:

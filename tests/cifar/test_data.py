@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import itertools
 import threading
 
 import numpy as np
@@ -128,3 +129,39 @@ def test_a_wrong_download_is_not_kept(url, tmp_path):
     with pytest.raises(UsageError, match="checksum"):
         data.download("x", [url], tmp_path / "file", "0" * 32)
     assert not list(tmp_path.glob("file*"))
+
+
+def made(flip, crop):
+    random = torch.Generator().manual_seed(5)
+    images = torch.randint(0, 256, (50, 3, 32, 32), dtype=torch.uint8, generator=random)
+    labels = torch.arange(50)
+    d = ImageData(images, labels, images[:7], labels[:7], (0.5, 0.4, 0.3), (0.25, 0.2, 0.3), 50, flip=flip, crop=crop)
+    return d.to(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("flip", "crop", "take", "digest"),
+    [
+        (True, True, lambda d: d.train_batches(3, 2, 16), "4520e8e9e616640f"),
+        (True, True, lambda d: d.train_batches(3, 2, 16, start=2), "4493d3c9c679ac71"),
+        (True, True, lambda d: d.train_batches(3, 2, 16, rank=1, world=3), "d11818788651e69f"),
+        (True, True, lambda d: d.train_batches(3, 2, 49, rank=2, world=3), "3341639c3d75e2ef"),
+        (False, True, lambda d: d.train_batches(3, 2, 16), "a8f36b161d2c684f"),
+        (True, False, lambda d: d.train_batches(3, 2, 16), "8cc95a0eb5a13b25"),
+        (False, False, lambda d: d.train_batches(3, 2, 16), "dbdca4ecfcc7a9a7"),
+        (True, False, lambda d: itertools.islice(d.endless_batches(3, 16, start=2), 7), "c23840cc968ef1c5"),
+        (True, True, lambda d: d.test_batches(), "1bb99af68b01c4c0"),
+    ],
+)
+def test_batches_are_those_that_every_record_so_far_was_trained_on(flip, crop, take, digest):
+    seen = hashlib.sha256()
+    for x, y in take(made(flip, crop)):
+        seen.update(x.contiguous().numpy().tobytes() + y.numpy().tobytes())
+    assert seen.hexdigest()[:16] == digest
+
+
+def test_a_file_with_a_wrong_checksum_is_told_of(tmp_path):
+    (tmp_path / "file").write_bytes(b"cut short")
+    with pytest.raises(UsageError, match=r"file is there, but its checksum is wrong, and .* could not be fetched"):
+        data.download("x", ["http://127.0.0.1:9/file"], tmp_path / "file", "0" * 32)
+    assert (tmp_path / "file").read_bytes() == b"cut short", "it stays until another is whole"

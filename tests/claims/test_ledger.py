@@ -11,8 +11,7 @@ from acprop.report import PUBLISHED, claims, results_root
 from acprop.report.__main__ import main
 from acprop.report.artefacts import PARTS
 from acprop.report.claims import rules, write
-from acprop.report.claims.evidence import STAND_INS
-from acprop.runs import Run, load_records
+from acprop.runs import Run, conf, load_records
 from experiments.theory.__main__ import run as run_theory
 from tests.claims.records import leave, leave_map
 from tests.conftest import ROOT
@@ -329,7 +328,7 @@ def test_failed_records_are_no_evidence(configure):
 
 def test_stand_ins_are_data_sets():
     datasets = {path.stem for path in (ROOT / "conf" / "dataset").glob("*.yaml")}
-    assert {name for stand_ins in STAND_INS.values() for name in stand_ins} - datasets <= {
+    assert {name for stand_ins in conf.read("stand_ins").values() for name in stand_ins} - datasets <= {
         "mnist", "imagenet", "imagenette", "image_folder"
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from acprop.runs.conf import roster
 from tests.conftest import ROOT
 
 
@@ -15,16 +16,15 @@ def make(tmp_path):
     """make("target", ...) -> (finished process, what it would have called with this project's Python), with a Python
     that notes its arguments and fails for those that contain $FAIL."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "claims.md").write_text("Of 1 claims: 1 reproduced.\n\n## Fig 1\n\nnot shown\n")
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "claims.md").write_text("Of 1 claims: 1 reproduced.\n\n## Fig 1\n\nnot shown\n")
     for name in ("pyproject.toml", "constraints.txt", ".venv/.ready"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$@" >> calls\ncase "$*" in *$FAIL*) exit 1;; esac\n')
     python.chmod(0o755)
-    tables = tmp_path / "results" / "tables"  # the quick targets show theirs
-    shutil.copytree(ROOT / "results" / "tables", tables)
 
     def run(*words, fail="nothing"):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ACPROP_")}
@@ -32,40 +32,60 @@ def make(tmp_path):
             ["make", "RUN=./python", *words], cwd=tmp_path, env={**environment, "FAIL": fail},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        return done, (tmp_path / "calls").read_text().splitlines()
+        calls = tmp_path / "calls"
+        return done, calls.read_text().splitlines() if calls.exists() else []
 
     return run
 
 
-def test_quick_runs_every_task_and_ends_with_the_summary_and_the_page(make):
-    done, calls = make("quick")
+@pytest.mark.parametrize("target", ["quick", "laptop"])
+def test_every_task_runs_and_the_summary_and_the_page_end_it(make, target):
+    done, calls = make(target)
     assert done.returncode == 0, done.stderr
     for task in ("cifar", "gan", "rl", "transformer", "theory"):
         assert any(f"experiments.{task}" in call for call in calls), task
     assert not any("scale=paper" in call or "cifar10" in call for call in calls)
     assert calls[-1] == "-m acprop.report"
-    assert done.stdout.endswith("Of 1 claims: 1 reproduced.\n\nThe page: results/report.html\n")
+    assert done.stdout.endswith("Of 1 claims: 1 reproduced.\n\nThe page: report/report.html\n")
 
 
-def test_study_runs_the_rest_of_what_is_committed_in_seeds(make):
+def test_a_target_means_one_task_and_an_unknown_one_lists_what_there_is(make):
+    for target, call in (
+        ("cifar10-sngan", "experiments.gan -m dataset=cifar10 model=sngan optimizer=acprop"),
+        ("fashion_mnist-vgg11", "experiments.cifar -m dataset=fashion_mnist model=vgg11 optimizer=acprop"),
+        ("iwslt14_de_en-transformer", "experiments.transformer -m dataset=iwslt14_de_en optimizer=acprop"),
+    ):
+        assert call in make(target)[1][-1]
+    before = len(make("help")[1])
+    for words in (["cifar10-sngn"], ["sweep"], ["sweep", "NAME=fig77"]):
+        done, calls = make(*words)
+        assert done.returncode == 2
+        assert len(calls) == before, "nothing ran"
+        assert "error: " in done.stderr
+        assert ("fig7" if "sweep" in words else "cifar10") in done.stderr
+
+
+def test_all_are_the_optimizers_of_the_table(make):
+    _, calls = make("cifar10-dcgan", "OPTIMIZER=all", "SEEDS=5,6")
+    assert f"optimizer={','.join(roster('table4'))} seed=5,6" in calls[-1]
+
+
+def test_study_runs_every_study_and_fetches_sentences_once(make, tmp_path):
     done, calls = make("study")
     assert done.returncode == 0, done.stderr
-    assert [re.findall(r"experiments\.\w+ |report|scale=study|seed=\S+|sweep=\w+", call) for call in calls] == [
-        ["experiments.gan ", "scale=study", "seed=0,1,2"],
-        ["experiments.transformer ", "scale=study", "seed=0,1,2"],
-        ["experiments.rl ", "seed=0,1,2,3,4,5,6,7,8,9"],
-        ["experiments.rl ", "seed=0,1,2"],
-        ["experiments.cifar ", "sweep=fashion_mnist"],
-        ["experiments.cifar ", "sweep=fig5cd", "scale=study"],
-        ["experiments.cifar ", "sweep=fig7", "scale=study"],
-        ["report"],
+    names = [
+        re.search(r"\+sweep=(\w+)|(acprop\.report|fetch_catalogues)", call)[0].removeprefix("+sweep=") for call in calls
     ]
-
-
-@pytest.mark.parametrize("target", ["gan-quick", "gan-study"])
-def test_seeds_given_are_the_seeds_run(make, target):
-    _, (call,) = make(target, "SEEDS=5,6")
-    assert call.endswith("seed=5,6")
+    assert names == [
+        "four_rooms", "fashion_mnist", "fig7", "fig5cd", "fetch_catalogues", "fashion_mnist_gan", "catalogues",
+        "control", "rl_eps", "acprop.report",
+    ]  # fmt: skip
+    fig7, fig5cd = calls[2:4]
+    assert "dataset=fashion_mnist scale=study epochs=4 sweep.report='seed=0,1,2'" in fig7
+    assert "sweep.cells='model=vgg11'" in fig5cd
+    (tmp_path / "data" / "catalogues").mkdir(parents=True)
+    (tmp_path / "data" / "catalogues" / "packages.json").touch()
+    assert not any("fetch_catalogues" in call for call in make("study")[1][len(calls) :])
 
 
 def test_quick_stops_where_a_task_fails(make):

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from acprop.report.claims import rules
+from acprop.report.claims.published import metric_of
 from acprop.report.claims.rules import (
     CONSISTENT,
     INCONCLUSIVE,
-    METRICS,
     NOT_REPRODUCED,
     REPRODUCED,
     TOO_FEW,
@@ -122,8 +122,8 @@ def test_what_a_wrong_optimizer_passes_is_consistent_and_no_more():
 
 
 def test_margins_and_what_a_failed_run_is_worth():
-    assert METRICS["fid"].margin(12.44) == 1.0
-    assert METRICS["fid"].margin(43.43) == pytest.approx(2.1715)
-    assert {METRICS[name].margin(50.0) for name in ("best_top1", "top1", "error", "bleu")} == {0.3}
+    assert metric_of("fid").margin(12.44) == 1.0
+    assert metric_of("fid").margin(43.43) == pytest.approx(2.1715)
+    assert {metric_of(name).margin(50.0) for name in ("best_top1", "top1", "error", "bleu")} == {0.3}
     worst = {"best_top1": 0.0, "error": 100.0, "bleu": 0.0, "fid": math.inf, "train_loss": math.inf}
-    assert {name: METRICS[name].worst for name in worst} == worst
+    assert {name: metric_of(name).worst for name in worst} == worst

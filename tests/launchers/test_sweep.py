@@ -8,7 +8,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from acprop.runs import load_records
-from acprop.runs.launch import CONF
+from acprop.runs.launch import CONF, Job
 from hydra_plugins.acprop_launcher import SubmititLauncher
 from scripts.make_jpegs import make
 from tests.conftest import ROOT
@@ -64,7 +64,7 @@ def test_no_more_jobs_at_a_time_than_there_are_cores_for(cpus, monkeypatch):
             running.remove(number)
             return [JobReturn(status=JobStatus.COMPLETED, _return_value=number)]
 
-    launcher.engine = Engine()
+    launcher.engine, launcher.job = Engine(), Job("cifar", print)
     order = [result.return_value for result in launcher.launch([[f"seed={seed}"] for seed in range(20)], 5)]
     assert order == list(range(5, 25))
     assert max(most) == 6 // cpus

@@ -108,7 +108,7 @@ def test_threads_share_all_elements(threads):
 
 
 def test_parameters_of_different_age_and_type_step_together(taken):
-    params = [leaf(torch.ones(3, dtype=dtype)) for dtype in TYPES]
+    params = [leaf(torch.ones(3, dtype=dtype)) for dtype in TYPES * 2]
     twins = [leaf(p.detach().clone()) for p in params]
     one, other = ACProp(params, lr=0.1, fused=True), ACProp(twins, lr=0.1)
     for t in range(6):
@@ -194,8 +194,9 @@ def test_freed_storage_is_not_written_to():
     optimizer = ACProp([p], fused=True)
     optimizer.step()
     p.untyped_storage().resize_(0)
-    assert fused._words([[p], [p.grad], *([value] for value in optimizer.state[p].values())], p.dtype, p.device,
-                        optimizer.param_groups[0]) == []  # fmt: skip
+    row = [[p], [p.grad], *([value] for value in optimizer.state[p].values())]
+    words = fused._words(row, p.dtype, p.device, optimizer.param_groups[0])
+    assert words == []
 
 
 def test_meta_and_fake_tensors_step_without_a_kernel(taken):
@@ -231,6 +232,7 @@ def test_a_mode_that_watches_operations_sees_them():
     assert_close(p.detach(), torch.ones(2) - 1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_inside_a_transform_of_functions_the_default_path_steps():
     def after(x):
         p = x.clone()

@@ -109,6 +109,35 @@ def test_device_memory_is_written_where_something_changed_only(interpreted, monk
     assert len(optimizer._tables) == 1
 
 
+def test_what_a_cuda_graph_reads_stays_as_it_was(interpreted, monkeypatch):
+    p = torch.ones(3, requires_grad=True)
+    p.grad = torch.ones(3)
+    optimizer = ACProp([p], fused=True, capturable=True)
+    optimizer.step()
+    monkeypatch.setattr(interpreted, "_is_capturing", lambda device: True)
+    optimizer.step()
+    monkeypatch.undo()
+    monkeypatch.setattr(fused, "_step_on", lambda device: interpreted.step_by_triton)
+    (captured,) = [table for key, table in optimizer._tables.items() if key[0] == "captured"]
+    words = captured.words.memory.clone()
+    kept = p.grad
+    p.grad = torch.ones(3)
+    optimizer.step()
+    assert torch.equal(captured.words.memory, words)
+    assert kept.data_ptr() in words.tolist()
+    assert p.grad.data_ptr() not in words.tolist()
+
+
+def test_a_cuda_graph_asks_for_capturable(interpreted, monkeypatch):
+    p = torch.ones(3, requires_grad=True)
+    p.grad = torch.ones(3)
+    optimizer = ACProp([p], fused=True)
+    monkeypatch.setattr(interpreted, "_is_capturing", lambda device: True)
+    with pytest.raises(RuntimeError, match="capturable=True"):
+        optimizer.step()
+    assert optimizer.state[p]["step"] == 0
+
+
 def test_a_copy_of_the_optimizer_has_memory_of_its_own(interpreted):
     import copy
 

@@ -1,10 +1,18 @@
 """What a GPU is told of precision and determinism: torch's switches, which are there without a GPU too."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from acprop.runs import UsageError, environment
+from acprop.runs.launch import Job
 from experiments.images.train import compile_in_place, train
+from hydra_plugins.acprop_launcher import JoblibLauncher
+from tests.conftest import ROOT
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -77,3 +85,53 @@ def test_what_is_not_possible_here_is_one_line_and_leaves_nothing(task, setting,
         runners[task](configure(task, "scale=smoke", "tracking=none", setting))
     assert words in str(error.value)
     assert not list((tmp_path / "runs").rglob("*.json"))
+
+
+# -- one GPU a process -------------------------------------------------------------------------------------------------
+
+TAKES_ONE = """
+import sys, time, types, torch
+from acprop.runs import environment
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 2
+torch.cuda.set_device = lambda number: None
+torch.cuda.get_device_properties = lambda number: types.SimpleNamespace(uuid=f"{sys.argv[1]}-{number}")
+device = environment.pick_device("auto")
+assert environment.pick_device("cuda") == device, "the process keeps it"
+print(device, environment.visible_to_child(device)["CUDA_VISIBLE_DEVICES"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_side_by_side_take_a_gpu_each_and_share_the_first_when_none_is_left(tmp_path):
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-c", TAKES_ONE, tmp_path.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "5,7"},
+        )  # fmt: skip
+
+    processes = []
+    for expected in ("cuda:0 5", "cuda:1 7", "cuda:0 5"):
+        processes.append(start())
+        assert processes[-1].stdout.readline().strip() == expected
+    processes[1].communicate()
+    processes.append(start())
+    assert processes[-1].stdout.readline().strip() == "cuda:1 7", "what a process held is free when it has ended"
+    for process in processes:
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("device", "n_jobs", "gpus", "expected"),
+    [("auto", -1, 2, 2), ("cpu", -1, 2, -1), ("auto", -1, 0, -1), ("auto", 3, 2, 3)],
+)
+def test_a_sweep_on_a_machine_with_gpus_trains_one_a_gpu(device, n_jobs, gpus, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    launcher = JoblibLauncher(n_jobs=n_jobs)
+    launcher.setup(hydra_context=None, task_function=Job("cifar", train), config=OmegaConf.create({"device": device}))
+    assert launcher.engine.joblib["n_jobs"] == expected
+
+
+def test_reinforcement_learning_stays_on_the_cpu_unless_asked(configure):
+    assert configure("rl").device == "cpu"
+    assert configure("rl", "device=cuda").device == "cuda"

@@ -1,6 +1,7 @@
 """Sentence pairs, and what becomes of them before fairseq reads them."""
 
 import re
+import tarfile
 
 import pytest
 
@@ -123,3 +124,25 @@ def test_a_broken_archive_is_one_line(configure):
     with pytest.raises(UsageError, match=r"no train\.tags\.de-en\.de among"):
         ted._splits({}, "de", "en", [], folder)
     assert not (folder / "train.de").exists()
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_only_a_newline_ends_a_line_and_macos_adds_no_file(unpacked, tmp_path):
+    odd = "one\u2028two\x85three\x0bfour\x0cfive\rsix"
+    texts = {
+        "train.tags.de-en.de": f"{odd}\nzwei\r\n", "train.tags.de-en.en": "one two three four five six\ntwo\n",
+        "tst.de-en.de.xml": f'<seg id="1"> {odd} </seg>\n', "tst.de-en.en.xml": '<seg id="1"> one </seg>\n',
+    }  # fmt: skip
+    folder = tmp_path / ("de-en" if unpacked else "files")
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_bytes(text.encode())
+        (folder / f"._{name}").write_bytes(b"\0\5\26\7\377")
+    if not unpacked:
+        with tarfile.open(tmp_path / "de-en.tgz", "w:gz") as tar:
+            tar.add(folder, "de-en")
+    read = ted._read(tmp_path, "x", "de-en", None)
+    assert read == texts
+    splits = ted._splits(read, "de", "en", None, tmp_path)
+    assert splits["train"] == [("one two three four five six",) * 2, ("zwei", "two")]
+    assert splits["test"] == [("one two three four five six", "one")]

@@ -8,6 +8,7 @@ from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study
 from acprop.report.claims.published import Cell, cells, metric_of
 from acprop.report.claims.statements import Outcome, comparison_told, sweep, values_of
+from acprop.report.records import failed
 from acprop.report.stats import FEWEST, Comparison, mean_difference
 from acprop.report.style import dataset_name, look, model_name
 from acprop.runs.record import Record
@@ -64,7 +65,7 @@ def _better(ours: Cell, theirs: Cell) -> bool:
 
 
 def _where(cell: Cell) -> str:
-    return f"{model_name(cell.model)}, {dataset_name(cell.dataset)}" if cell.task != "transformer" else cell.row
+    return cell.where or f"{model_name(cell.model)}, {dataset_name(cell.dataset)}"
 
 
 def _pair_told(ours: Cell, theirs: Cell) -> str:
@@ -121,7 +122,7 @@ def generalisation(
 def at_equal_loss(study: Study, subject: str, rival: str) -> tuple[float, list[float], list[float]] | None:
     """(training loss, test top-1 of the subject's runs, of the rival's) at the first epoch at which a run's training
     loss is down to the least that every run of both reached. Failed runs have none; None if a side has no other."""
-    sides = [[r for r in study.cells.get(name, []) if not rules.failed(r)] for name in (subject, rival)]
+    sides = [[r for r in study.cells.get(name, []) if not failed(r)] for name in (subject, rival)]
     if not all(sides):
         return None
     losses = {record.folder: dict(record.curve("train", "loss")) for side in sides for record in side}
@@ -182,7 +183,7 @@ def failures(records: Sequence[Record], subject: str, rival: str) -> Failures | 
     ]
     if len(common) < 2:
         return None
-    counted = [(sum(map(rules.failed, side)), len(side)) for side in sides]
+    counted = [(sum(map(failed, side)), len(side)) for side in sides]
     blocks, _ = sweep([*sides[0], *sides[1]], subject, rival, "lr", keys, ended)
     by_lr = {lr for lr, _ in common}
     worse = [
@@ -202,7 +203,7 @@ def _setting(record: Record, keys: Sequence[str]) -> tuple[object, ...]:
 
 
 def _share(records: Sequence[Record]) -> float:
-    return sum(map(rules.failed, records)) / len(records)
+    return sum(map(failed, records)) / len(records)
 
 
 def _failures_told(found: Failures, subject: str, rival: str) -> str:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from acprop.report.records import failed
 from acprop.report.stats import (
     FEWEST,
     Blocks,
@@ -75,24 +76,6 @@ class Metric(NamedTuple):
     def worth(self, record: Record) -> float:
         """Of a run that failed: the worst there is."""
         return self.worst if failed(record) else self.of(record)
-
-
-def failed(record: Record) -> bool:
-    """Whether a run is a failure in every value and ranking: it diverged, collapsed, or classifies as chance does."""
-    return record.status != "done" or bool(record.summary.get("collapsed")) or at_chance(record)
-
-
-def at_chance(record: Record) -> bool:
-    """Whether the last test accuracy is within five standard deviations of guessing."""
-    top1 = record.summary["final"].get("test/top1", record.summary["final"].get("validation/top1"))
-    images, classes = record.summary.get("test_size"), record.summary.get("num_classes")
-    if top1 is None or not images or not classes:
-        return False
-    chance = 1 / classes
-    return top1 <= 100 * (chance + 5 * math.sqrt(chance * (1 - chance) / images))
-
-
-PERCENT, POSITIVE = (0.0, 100.0), (0.0, math.inf)
 
 
 # -- values ----------------------------------------------------------------------------------------------------------

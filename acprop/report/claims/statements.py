@@ -10,7 +10,7 @@ from typing import Any
 from acprop.report.claims import rules
 from acprop.report.claims.evidence import Evidence, Study, one_setting
 from acprop.report.claims.published import BEST, Cell, cells, metric_of
-from acprop.report.records import row_label
+from acprop.report.records import failed, row_label
 from acprop.report.stats import Blocks, Comparison, Summary, compare_blocks, summarize
 from acprop.report.style import dataset_name
 from acprop.runs.record import FINISHED, Record
@@ -59,7 +59,7 @@ def value(evidence: Evidence, cell: Cell) -> Outcome:
     numbers |= {"value": getattr(summary, "mean", None), "scale": shown.scale, "data": shown.dataset, "small": told}
     if full is None:
         return Outcome(rules.SMALL_SCALE, records=records, **numbers)
-    failures = sum(map(rules.failed, full.records))
+    failures = sum(map(failed, full.records))
     judged = rules.of_value(
         [metric.worth(record) for record in full.records], failures, cell.value, metric.margin(cell.value),
         None if odd_spread(cell) else cell.std, cell.n,
@@ -77,12 +77,12 @@ def odd_spread(cell: Cell) -> bool:
 def _summary(records: Sequence[Record], metric: rules.Metric) -> Summary | None:
     """With failed runs at the worst there is, and then without an interval: failures are not spread around a mean."""
     summary = summarize([metric.worth(record) for record in records], metric.bounds)
-    return Summary(summary.n, summary.mean) if summary and any(map(rules.failed, records)) else summary
+    return Summary(summary.n, summary.mean) if summary and any(map(failed, records)) else summary
 
 
 def told_of(records: Sequence[Record], metric: rules.Metric) -> str:
     """`91.32 ± 0.11 (5) [91.18, 91.46]`; of fewer than five the runs; failed ones are counted and named."""
-    good = [metric.of(record) for record in records if not rules.failed(record)]
+    good = [metric.of(record) for record in records if not failed(record)]
     failures = len(records) - len(good)
     if not failures:
         summary = summarize(good, metric.bounds)
@@ -168,7 +168,7 @@ def comparison_told(name: str, found: Comparison) -> str:
 
 def failures_told(study: Study) -> list[str]:
     """`Adam: 2 of 5 failed`, of those with any."""
-    counted = {name: sum(map(rules.failed, records)) for name, records in study.cells.items()}
+    counted = {name: sum(map(failed, records)) for name, records in study.cells.items()}
     return [f"{_label(name)}: {n} of {len(study.cells[name])} failed" for name, n in counted.items() if n]
 
 
@@ -179,7 +179,7 @@ def _power(study: Study, names: Sequence[str], metric: rules.Metric, row: Sequen
     spreads = [
         stdev(good) ** 2
         for records in study.cells.values()
-        if len(good := [metric.of(record) for record in records if not rules.failed(record)]) > 1
+        if len(good := [metric.of(record) for record in records if not failed(record)]) > 1
     ]
     if not set(names) <= published.keys() or not spreads:
         return None
@@ -270,7 +270,7 @@ def sweep(
             at[name, record.summary["seed"]] = record
     blocks, used = [], []
     for settings_of in runs.values():
-        told = [at for at in settings_of.values() if not all(map(rules.failed, at.values()))]
+        told = [at for at in settings_of.values() if not all(map(failed, at.values()))]
         whole = [at for at in told if {name for name, _ in at} == {subject, rival}]
         if not whole:
             continue

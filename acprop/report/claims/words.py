@@ -45,8 +45,8 @@ def judged(rows: Iterable[Row], kind: str) -> Counter[str]:
     return Counter(row.verdict for row in rows if row.kind == kind and row.verdict in JUDGED)
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """The verdicts counted, those of real tests first, as Markdown; README shows it."""
+def headline(rows: Sequence[Row]) -> str:
+    """The verdicts counted, those of real tests first, and how many of them may be false."""
     tested = judged(rows, rules.TESTED)
     told = ", ".join(f"{tested[verdict]} {verdict}" for verdict in JUDGED if tested[verdict]) or "none yet"
     rest = [
@@ -57,11 +57,18 @@ def summary(rows: Sequence[Row]) -> str:
     ]
     open_ = Counter(row.verdict for row in rows)
     rest += [f"{open_[verdict]} {verdict}" for verdict in UNTESTED]
+    return (
+        f"Of {len(rows)} claims, {tested.total()} were tested by a criterion fixed before: {told}. Of the rest, "
+        f"{', '.join(rest)}. {chance(rows)}"
+    )
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The headline, the findings, and a table of the verdicts by part of the paper, as Markdown; README shows it."""
     header = ["claims about", *JUDGED, *(f"{kind}: hold" for kind in rules.KINDS[1:]), *UNTESTED]
     lines = [
-        f"Of {len(rows)} claims, {tested.total()} were tested by a criterion fixed before: {told}. Of the rest, "
-        f"{', '.join(rest)}. {chance(rows)} How a verdict is reached: docs/claims.md. Each claim with its published "
-        "number, ours and the command that tests it: results/claims.md; with its run folders: results/claims.csv.",
+        f"{headline(rows)} How a verdict is reached: docs/claims.md. Each claim with its published number, ours and "
+        "the command that tests it: results/claims.md; with its run folders: results/claims.csv.",
         "",
         *(f"{number}. {text}" for number, text in enumerate(findings(rows), 1)),
         "",
@@ -115,16 +122,23 @@ SAYS = {
 def findings(rows: Sequence[Row], page: str = "results/claims.md") -> list[str]:
     """A sentence for each of FINDINGS, each with its numbers and links, as Markdown. It says what its rows say: the
     claim, the verdict, and the numbers that the row gives."""
+    return ["; ".join(_told(row, page) for row in found) + "." for found in told_of(rows)]
+
+
+def told_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each sentence."""
     by_id = {row.id: row for row in rows}
-    return [
-        "; ".join(_told(by_id[name], page) for name in names if name in by_id) + "." for names in FINDINGS
-    ]  # fmt: skip
+    return [[by_id[name] for name in names if name in by_id] for names in FINDINGS]
 
 
 def _told(row: Row, page: str) -> str:
+    return f"*{row.claim}* {says(row)} [{row.id}]({page}#{anchor(row)})"
+
+
+def says(row: Row) -> str:
+    """Its verdict as a part of a sentence, with the numbers that it rests on."""
     numbers = row.published if row.verdict == rules.CONTRADICTED else row.ours
-    numbers = f" ({numbers})" if numbers else ""
-    return f"*{row.claim}* {SAYS[row.verdict]}{numbers} [{row.id}]({page}#{anchor(row)})"
+    return SAYS[row.verdict] + (f" ({numbers})" if numbers else "")
 
 
 # -- mutants ---------------------------------------------------------------------------------------------------------
@@ -142,9 +156,6 @@ def mutants_table(rows: Sequence[Row], records: Iterable[Record]) -> list[Artefa
         assert row.mutants is not None
         others = ", ".join(look(name).label for name in row.mutants if name not in mutants())
         body.append([row.id, row.verdict, *("passes" if name in row.mutants else "" for name in mutants()), others])
-    holding = [row for row in asked if row.verdict in (rules.REPRODUCED, rules.CONSISTENT)]
-    every = [all(name in (row.mutants or ()) for row in holding) for name in mutants()]
-    body.append(["all that hold, together", "", *("passes" if passes else "" for passes in every), ""])
     long: list[dict[str, object]] = [
         {"id": row.id, "verdict": row.verdict, **{name: name in (row.mutants or ()) for name in mutants()}}
         for row in asked
