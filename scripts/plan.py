@@ -12,7 +12,6 @@ were measured.
 
 import argparse
 import logging
-import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable
@@ -30,14 +29,14 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from acprop.report.style import MODELS
 from acprop.runs import load_records
-from acprop.runs.conf import CONF, roster
+from acprop.runs.conf import CONF, every, protocols, read, roster
 from acprop.runs.launch import build
 
 FIG6, TABLE2, TABLE3, TABLE4 = map(roster, ("fig6", "table2", "table3", "table4"))
@@ -131,11 +130,6 @@ def config(task: str, *overrides: str) -> DictConfig:
     return cfg
 
 
-def count(overrides: str) -> int:
-    """Jobs of a line of a sweep: a comma list is every value in turn."""
-    return math.prod(len(word.partition("=")[2].split(",")) for word in overrides.split())
-
-
 @cache
 def cifar_net(model: str, classes: int) -> tuple[nn.Module, int, int]:
     """The network and its `classifier_flops`."""
@@ -156,18 +150,25 @@ def cifar(name: str, model: str, runs: int, optimizers: Iterable[str], share: fl
     )  # fmt: skip
 
 
-def sweep(name: str, title: str) -> list[Group]:
-    """One of conf/sweep: what it tunes by if it does, else what it reports."""
-    spec: Any = OmegaConf.load(CONF / "sweep" / f"{name}.yaml").sweep
-    cell = dict(word.split("=") for word in spec.cells.split())
-    how = dict(word.split("=") for word in (spec.tuning or spec.report).split())
-    optimizers = []  # one entry a setting
-    for grid in spec.grids:
-        names, *settings = grid.split()
-        optimizers += names.removeprefix("optimizer=").split(",") * count(" ".join(settings))
-    runs = len(optimizers) * len(how["seed"].split(","))
-    share = 1 - float(how.get("held_out", 0))
-    return [cifar(title, model, runs, optimizers, share) for model in cell["model"].split(",")]
+def sweep(name: str, title: str, seeds: int = 0) -> list[Group]:
+    """One of conf/sweep: what it tunes by if it does, else what it reports, but for the cells that Fig 6 trains in so
+    many seeds: the same settings are the same run."""
+    spec = protocols()[name]
+    how = spec["tuning"] or spec["report"]
+    share = 1 - float(every(how)[0].get("held_out", 0))
+    jobs = [{**setting, **one} for grid in spec["grids"] for setting in every(grid) for one in every(how)]
+    groups = []
+    for cell in every(spec["cells"]):
+        new = [job for job in jobs if spec["tuning"] or not _is_of_fig6(job, cell, seeds)]
+        groups.append(cifar(title, cell["model"], len(new), [job["optimizer"] for job in new], share))
+    return groups
+
+
+def _is_of_fig6(job: dict[str, Any], cell: dict[str, Any], seeds: int) -> bool:
+    name = f"cifar/tuned/{cell['dataset']}/{cell['model']}/{job['optimizer']}"
+    published = {f"optimizer.{key}": value for key, value in read(name)["optimizer"].items()}
+    settings = {key: value for key, value in job.items() if key.startswith("optimizer.")}
+    return job["seed"] < seeds and settings.items() <= published.items()
 
 
 def imagenet(seeds: int) -> Group:
@@ -274,8 +275,8 @@ def paper(seeds: int) -> list[Group]:
     both, avagrad = ("avagrad", "acprop"), ("avagrad",)
     return [
         *(cifar("Fig 6", model, len(FIG6) * seeds, FIG6) for model in ("vgg11", "resnet34", "densenet121")),
-        *sweep("fig7", "Fig 7"),
-        *sweep("fig5cd", "Fig 5c, d"),
+        *sweep("fig7", "Fig 7", seeds),
+        *sweep("fig5cd", "Fig 5c, d", seeds),
         imagenet(seeds),
         *(translation("Table 3", pair, seeds, TABLE3) for pair in PAIRS_OF_LANGUAGES),
         *(gan("Table 4", model, seeds, TABLE4) for model in ("dcgan", "rlgan", "sngan", "sagan")),

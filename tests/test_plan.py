@@ -84,6 +84,9 @@ def test_runs_are_those_of_the_configs():
     assert {one.samples for one in grids} == {200 * 45_000}, "a tenth is held out"
     assert [one.runs for one in plan.sweep("fig7", "Fig 7")] == [3 * 4 * 6 * 2]
     assert [one.runs for one in plan.sweep("fig5cd", "Fig 5c, d")] == [6 * 5] * 3
+    # what Fig 6 trains too is trained once: both optimizers at lr 1e-3; at eps 1e-8 too, ACProp and AdamW of Fig 7
+    assert [one.runs for one in plan.sweep("fig5cd", "Fig 5c, d", 5)] == [4 * 5] * 3
+    assert [one.runs for one in plan.sweep("fig7", "Fig 7", 5)] == [(3 * 4 * 6 - 2) * 2]
     assert plan.imagenet(seeds=2).runs == 14
 
 
