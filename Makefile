@@ -25,7 +25,8 @@ roster      = $(subst $(space),$(comma),$(strip $(shell sed -n 's/^- //p' conf/r
 of          = $(if $(filter all,$(OPTIMIZER)),$(call roster,$(1)),$(OPTIMIZER))
 task_of     = $(shell sed -n 's/^  task: //p' conf/sweep/$(1).yaml)
 
-.PHONY: help setup quick laptop study catalogues theory sweep reproduce report publish results check test chaos lint imagenet imagenet-smoke \
+.PHONY: help setup quick laptop study catalogues theory sweep reproduce gpu-check report publish results check test chaos lint imagenet \
+    imagenet-smoke \
     cnn-laptop gan-laptop rl-laptop transformer-laptop rl tables figures claims page \
     avagrad-cifar avagrad-transformer avagrad-gan $(CNN_CELLS) $(GAN_CELLS) $(TEXT_CELLS) $(addprefix sweep-,$(SWEEPS))
 .DEFAULT_GOAL := help
@@ -141,11 +142,18 @@ PAPER := theory rl cifar10-vgg11 cifar10-resnet34 cifar10-densenet121 sweep-fig7
     iwslt14_de_en-transformer iwslt15_en_vi-transformer ted_ja_en-transformer ted_ro_en-transformer \
     cifar10-dcgan cifar10-rlgan cifar10-sngan cifar10-sagan avagrad-cifar avagrad-transformer avagrad-gan
 FIVE := 0,1,2,3,4
-reproduce: .venv/.ready ## the whole paper, its time estimated first; resumable; ARGS='hydra/launcher=submitit_slurm'
+reproduce: .venv/.ready ## the whole paper, resumable: BUDGET=9m for so long, or to its end; ARGS='hydra/launcher=submitit_slurm'
+ifdef BUDGET
+	@$(RUN) scripts/reproduce.py --budget $(BUDGET) $(ARGS)
+else
 	$(RUN) scripts/plan.py
 	@$(MAKE) -k --no-print-directory $(PAPER) OPTIMIZER=all SCALE=paper \
 	    SEEDS=$(if $(filter file,$(origin SEEDS)),$(FIVE),$(SEEDS)); status=$$?; \
 	    $(MAKE) --no-print-directory report && exit $$status
+endif
+
+gpu-check: .venv/.ready ## does it all work on this GPU, and how fast? within 8 minutes
+	$(RUN) scripts/gpu_check.py $(ARGS)
 
 report: .venv/.ready ## what the published records and your own runs say, under report/: tables, figures, ledger, page
 	$(RUN) -m acprop.report

@@ -96,7 +96,8 @@ def gan(seconds: float) -> None:
         g, d = (net.to(memory_format=LAYOUT) for net in (game.generator, game.discriminator))
         optimizers = [build("optimizer", cfg.optimizer, net.parameters()) for net in (g, d)]
         reals, losses = data.endless_batches(0, 64, memory_format=LAYOUT), torch.zeros(2)
-        one = partial(gan_step, game, optimizers[0], optimizers[1], reals, 64, precision, losses)
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        one = partial(gan_step, game, optimizers[0], optimizers[1], reals, 64, precision, losses, scaler)
         print(f"  {model:12}{width:<8}{precision:6}{rate(one, seconds):9.2f}", flush=True)
 
 

@@ -33,7 +33,8 @@ from tests.runs.bad_inputs import CASES
 
 COMMANDS = {
     "cifar": "model=resnet34 scale=smoke epochs=4 batch_size=64 checkpoint_every_s=0 train_size=512",
-    "gan": "model=sngan scale=smoke steps=12 fid_every=4 checkpoint_every_s=0",
+    "gan": "model=dcgan scale=smoke steps=12 fid_every=4 checkpoint_every_s=0 classifier.epochs=1 "
+    "classifier.model.width=0.0625",
     "rl": "steps=1200 scale=smoke checkpoint_every_s=0",
     "transformer": "scale=smoke epochs=3",
     "theory": "study=fig5 budget=0.1",
@@ -48,8 +49,8 @@ class Place:
     def __init__(self, root: Path, task: str) -> None:
         self.task, self.runs = task, root / "runs"
         self.environment = {
-            **os.environ, "ACPROP_RUNS": str(self.runs), "ACPROP_RESULTS": str(root / "results"), "OMP_NUM_THREADS": "1",
-            "ACPROP_DATA": str(root.parent / "data"), "WANDB_MODE": "offline",
+            **os.environ, "ACPROP_RUNS": str(self.runs), "ACPROP_RESULTS": str(root / "results"),
+            "OMP_NUM_THREADS": "1", "ACPROP_DATA": str(root.parent / "data"), "WANDB_MODE": "offline",
         }  # fmt: skip
 
     def start(self, *more: str, **environment: str) -> subprocess.Popen:
@@ -117,7 +118,7 @@ def at_work(place: Place, process: subprocess.Popen, wait: float) -> None:
         process.wait(wait)
 
 
-# -- faults: each disturbs a run that has begun, and says what was wrong at once -----------------------------------------
+# -- faults: each disturbs a run, and says what was wrong at once ------------------------------------------------------
 
 
 def killed(kind: int) -> Callable[[Place, random.Random], str]:

@@ -49,9 +49,9 @@ def run(client: str) -> dict[str, Any]:
     """The block of a client, from the same weights as a plain loop."""
     torch.manual_seed(0)
     model, x = Regression(), torch.randn(8, 4)
-    data = [{"x": one, "labels": one[:1] * one[1:2]} for one in x]
+    data: Any = [{"x": one, "labels": one[:1] * one[1:2]} for one in x]
     start, plain = copy.deepcopy(model), copy.deepcopy(model)
-    batch = next(iter(DataLoader(data, batch_size=8)))  # type: ignore[arg-type]
+    batch = next(iter(DataLoader(data, batch_size=8)))
     optimizer = ACProp(plain.parameters(), lr=LR)
     for _ in range(STEPS):
         optimizer.zero_grad()
@@ -60,7 +60,7 @@ def run(client: str) -> dict[str, Any]:
     if client == "torch":
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with tempfile.TemporaryDirectory() as folder:
-        loader: Any = DataLoader(data, batch_size=8)  # type: ignore[arg-type]
+        loader: DataLoader[Any] = DataLoader(data, batch_size=8)
         names = {"model": model, "data": data, "loader": loader, "folder": folder, "torch": torch, "ACProp": ACProp}
         exec(compile(BLOCKS[client], f"docs/clients.md, {client}", "exec"), names)
     ended = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in model.parameters()]

@@ -1,17 +1,19 @@
 """What the whole paper costs at scale=paper, as a Markdown table: docs/scale.md shows it.
 
     python scripts/plan.py
-    python scripts/plan.py --gpu H100 --tflops 495 --utilisation cnn=0.08 imagenet=0.3 gan=0.05 translation=0.15
+    python scripts/plan.py --gpu H100 --tflops 67 --utilisation cnn=0.3 imagenet=0.5 gan=0.25 translation=0.3
 
 Runs, samples and networks are read from conf/. Operations of a sample, forward and backward, are counted by torch's
 FlopCounterMode on those networks: convolutions and matrix products, a multiplication and an addition as two. Checkpoint
-sizes are counted from parameters and optimizer state. What a GPU makes of it is assumed: --tflops and --utilisation.
-RL and theory run on CPUs: their seconds were measured.
+sizes are counted from parameters and optimizer state. What a GPU makes of it is assumed, --tflops and --utilisation,
+unless runs of scale=paper under $ACPROP_RUNS say how long an epoch took on it. RL and theory run on CPUs: their seconds
+were measured.
 """
 
 import argparse
 import logging
 import math
+import statistics
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from acprop.report.style import MODELS
+from acprop.runs import load_records
 from acprop.runs.conf import CONF, roster
 from acprop.runs.launch import build
 
@@ -53,7 +56,9 @@ class Group:
 
     name: str
     family: str
+    cell: tuple[str, str]  # task and model, as records have them
     runs: int
+    epochs: int  # of a run, as its record counts them
     samples: int  # of a run's training: images, generator steps, sentence pairs
     flops: float
     tested: float
@@ -64,10 +69,23 @@ class Group:
 class Hardware:
     tflops: float
     utilisation: dict[str, float]
+    epoch_s: dict[tuple[str, str], float]  # measured: seconds of an epoch, by cell
 
     def hours(self, group: Group) -> float:
         """GPU-hours of one run."""
+        if group.cell in self.epoch_s:
+            return group.epochs * self.epoch_s[group.cell] / 3600
         return (group.flops + group.tested) / (self.tflops * 1e12 * self.utilisation[group.family]) / 3600
+
+
+def measured(gpu: str) -> dict[tuple[str, str], float]:
+    """(task, model) -> seconds of an epoch, the median over runs of scale=paper on a device of that name."""
+    took: dict[tuple[str, str], list[float]] = {}
+    for record in load_records():
+        one = record.summary
+        if one["scale"] == "paper" and gpu.lower() in one["device"].lower() and one["epochs"]:
+            took.setdefault((one["task"], one["model"]), []).append(one["wall_s"] / one["epochs"])
+    return {cell: statistics.median(seconds) for cell, seconds in took.items()}
 
 
 def flops(work: Callable[[], Any]) -> int:
@@ -133,7 +151,7 @@ def cifar(name: str, model: str, runs: int, optimizers: Iterable[str], share: fl
     samples = round(epochs * CIFAR[0] * share)
     tested = epochs * (CIFAR[1] if share == 1 else CIFAR[0] - CIFAR[0] * share)
     return Group(
-        f"{name}: {MODELS[model]}", "cnn", runs, samples, both * samples, forward * tested,
+        f"{name}: {MODELS[model]}", "cnn", ("cifar", model), runs, epochs, samples, both * samples, forward * tested,
         size_in_bytes([net], optimizers) + RECORD,
     )  # fmt: skip
 
@@ -159,8 +177,8 @@ def imagenet(seeds: int) -> Group:
         both, forward = classifier_flops(net, cfg.image_size)
     samples = cfg.epochs * IMAGENET[0]
     return Group(
-        "Table 2: ResNet-18", "imagenet", len(TABLE2) * seeds, samples, both * samples,
-        forward * cfg.epochs * IMAGENET[1], size_in_bytes([net], TABLE2) + RECORD,
+        "Table 2: ResNet-18", "imagenet", ("imagenet", "resnet18"), len(TABLE2) * seeds, cfg.epochs, samples,
+        both * samples, forward * cfg.epochs * IMAGENET[1], size_in_bytes([net], TABLE2) + RECORD,
     )  # fmt: skip
 
 
@@ -187,7 +205,7 @@ def gan(name: str, model: str, seeds: int, optimizers: tuple[str, ...]) -> Group
     nets, step, picture = gan_nets(model)
     looks = cfg.steps // cfg.fid_every
     return Group(
-        f"{name}: {MODELS[model]}", "gan", len(optimizers) * seeds, cfg.steps, step * cfg.steps,
+        f"{name}: {MODELS[model]}", "gan", ("gan", model), len(optimizers) * seeds, looks, cfg.steps, step * cfg.steps,
         looks * cfg.fid_count * (picture + inception_flops()),
         size_in_bytes(nets, optimizers) + RECORD + looks * PICTURE,
     )  # fmt: skip
@@ -225,8 +243,8 @@ def translation(name: str, pair: str, seeds: int, optimizers: tuple[str, ...]) -
     samples = cfg.epochs * PAIRS[0]
     kept = (cfg.average_last + 2) * size_in_bytes([net], optimizers)  # fairseq keeps the last ones and the best
     return Group(
-        f"{name}: {pair}", "translation", len(optimizers) * seeds, samples, both * samples,
-        forward * cfg.beam * searched, kept + RECORD,
+        f"{name}: {pair}", "translation", ("transformer", cfg.names.model), len(optimizers) * seeds, cfg.epochs,
+        samples, both * samples, forward * cfg.beam * searched, kept + RECORD,
     )  # fmt: skip
 
 
@@ -312,22 +330,27 @@ def cpu_table() -> str:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", default="A100", help="its name, for the caption")
-    parser.add_argument("--tflops", type=float, default=156.0, help="its peak: A100, TF32, without sparsity")
+    parser.add_argument(
+        "--tflops", type=float, default=19.5, help="its peak in fp32, which the paper's runs compute in"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="of every cell but those of the sweeps")
     parser.add_argument("--utilisation", nargs="*", default=[], metavar="FAMILY=SHARE", help="of the peak, by family")
     given = parser.parse_args(arguments)
     logging.disable(logging.INFO)  # fairseq turns it on for everyone
-    utilisation = {"cnn": 0.1, "imagenet": 0.25, "gan": 0.08, "translation": 0.12}
+    utilisation = {"cnn": 0.35, "imagenet": 0.5, "gan": 0.3, "translation": 0.35}
     for word in given.utilisation:
         family, _, share = word.partition("=")
         if family not in utilisation or not 0 < float(share or 0) <= 1:
             parser.error(f"--utilisation {word}: FAMILY is one of {', '.join(utilisation)}, SHARE between 0 and 1")
         utilisation[family] = float(share)
     assumed = ", ".join(f"{family} {share:.0%}" for family, share in utilisation.items())
-    print(f"Assumed: {given.gpu}, peak {given.tflops:g} TFLOP/s, of which {assumed}; {given.seeds} seeds.")
+    epoch_s = measured(given.gpu)
+    print(f"Assumed: {given.gpu}, fp32, peak {given.tflops:g} TFLOP/s, of which {assumed}; {given.seeds} seeds.")
+    if epoch_s:
+        print(f"Measured, by runs on it: {', '.join(' '.join(cell) for cell in sorted(epoch_s))}.")
     print("A sample is an image, in Table 4 a generator step, in Table 3 a pair of sentences of")
     print(f"{TOKENS} tokens. The hours on one GPU are the GPU-hours.\n")
-    hardware = Hardware(given.tflops, utilisation)
+    hardware = Hardware(given.tflops, utilisation, epoch_s)
     print("`make reproduce` on GPUs:\n")
     print(table(paper(given.seeds), hardware) + "\n")
     print("`make sweep NAME=cifar10`, the tuning behind Fig 6, before the report of what it chose:\n")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
+from acprop.runs import Run, environment
 from acprop.runs.conf import roster
 from scripts import plan
 from tests.conftest import ROOT
@@ -12,8 +13,11 @@ UTILISATION = {"cnn": 0.1, "imagenet": 0.25, "gan": 0.08, "translation": 0.12}
 
 
 def group(runs=6, flops=3.6e18, family="cnn", **changes):
-    return plan.Group(**{"name": "a", "family": family, "runs": runs, "samples": 10, "flops": flops, "tested": 0.0,
-                         "bytes": 5e8, **changes})  # fmt: skip
+    settings = {
+        "name": "a", "family": family, "cell": ("cifar", "a"), "runs": runs, "epochs": 200, "samples": 10,
+        "flops": flops, "tested": 0.0, "bytes": 5e8,
+    }  # fmt: skip
+    return plan.Group(**{**settings, **changes})
 
 
 def numbers(line):
@@ -34,9 +38,29 @@ def test_operations_of_vgg11_are_those_of_a_hand_count():
 
 def test_a_run_costs_its_operations_over_what_the_gpu_does_of_them():
     one = group(flops=2e18, tested=1.6e18)
-    assert plan.Hardware(100, UTILISATION).hours(one) == pytest.approx(3.6e18 / 1e13 / 3600) == pytest.approx(100)
-    assert plan.Hardware(200, UTILISATION).hours(one) == pytest.approx(50)
-    assert plan.Hardware(100, {**UTILISATION, "cnn": 0.2}).hours(one) == pytest.approx(50)
+    assert plan.Hardware(100, UTILISATION, {}).hours(one) == pytest.approx(3.6e18 / 1e13 / 3600) == pytest.approx(100)
+    assert plan.Hardware(200, UTILISATION, {}).hours(one) == pytest.approx(50)
+    assert plan.Hardware(100, {**UTILISATION, "cnn": 0.2}, {}).hours(one) == pytest.approx(50)
+
+
+def test_a_run_of_the_paper_on_that_gpu_says_how_long_an_epoch_takes(configure, monkeypatch):
+    describe = environment.describe
+    monkeypatch.setattr(environment, "describe", lambda *how: {**describe(*how), "device": "NVIDIA A100-SXM4-80GB"})
+    monkeypatch.setattr(Run, "wall_s", lambda run: 100.0)
+
+    def two_epochs():
+        with Run.open(configure("cifar", "model=vgg11", "dataset=cifar10", "scale=paper", "tracking=none")) as run:
+            run.register()
+            for epoch in run.epochs(200):
+                if epoch == 2:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        two_epochs()
+    assert plan.measured("a100") == {("cifar", "vgg11"): 50.0}
+    assert plan.measured("H100") == {}
+    hardware = plan.Hardware(100, UTILISATION, plan.measured("A100"))
+    assert hardware.hours(plan.cifar("Fig 6", "vgg11", 1, ["adam"])) == pytest.approx(200 * 50 / 3600)
 
 
 def test_wall_time_is_bounded_by_work_and_by_the_longest_run():
@@ -46,7 +70,7 @@ def test_wall_time_is_bounded_by_work_and_by_the_longest_run():
 
 def test_the_last_row_is_the_sum_of_the_others():
     rows = [group(), group(runs=3, flops=7.2e18, family="gan"), group(runs=2, flops=1e18, family="imagenet")]
-    lines = plan.table(rows, plan.Hardware(100, UTILISATION)).splitlines()[2:]
+    lines = plan.table(rows, plan.Hardware(100, UTILISATION, {})).splitlines()[2:]
     *each, total = map(numbers, lines)
     for column in (0, 3, 5, 8):  # runs, EFLOP, hours on one GPU, GB
         assert total[column] == pytest.approx(sum(row[column] for row in each), rel=1e-3)

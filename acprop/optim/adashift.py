@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Group, Options, descend, number
+from acprop.optim.base import TINY, AdaptiveOptimizer, Group, Options, add_scaled, is_recorded, number
 from acprop.optim.tensors import Scalar, T, TensorList, largest
 
 
@@ -77,7 +77,8 @@ class AdaShift(AdaptiveOptimizer):
         columns: list[list[Tensor]],
     ) -> None:
         if group["reduce"]:  # over whole tensors, before shards are stepped on alone
-            slots = [(step + 1) % group["keep_num"] for step in steps]
+            ages = steps if is_recorded(group, steps) else [step.item() for step in steps]
+            slots = [(age + 1) % group["keep_num"] for age in ages]
             peaks = largest([_read(ring, slot) for ring, slot in zip(columns[3], slots, strict=True)])
             columns = [*columns[:4], peaks, *columns[4:]]
         super()._step_group(group, params, grads, steps, columns)
@@ -91,8 +92,8 @@ class AdaShift(AdaptiveOptimizer):
         old = number(t > n, t)  # whether there is a gradient n steps old
 
         # the mean of the last n gradients: forget the one n steps old, take in today's
-        taken = 1.0 if group["variant"] == "paper" else old
-        exp_avg.sub_(oldest.mul(beta1 ** (n - 1) / weights)).mul_(beta1).add_(grad.mul(taken / weights))
+        exp_avg.add_(oldest, alpha=-(beta1 ** (n - 1)) / weights).mul_(beta1)
+        add_scaled(exp_avg, grad, (1.0 if group["variant"] == "paper" else old) / weights)
 
         # update the second moment with the gradient n steps old
         size = state[4] if group["reduce"] else oldest
@@ -100,14 +101,16 @@ class AdaShift(AdaptiveOptimizer):
 
         # step by the mean over the shifted root mean square
         if group["variant"] == "paper":
-            seen = exp_avg_sq.sign()
-            beta2_power.sub_(beta2_power.mul(seen).mul(1 - beta2))
-            unseen = seen.mul(-1.0).add(1.0)
-            rms = exp_avg_sq.div(beta2_power.mul(-1.0).add(1.0).add(unseen)).sqrt().add(unseen).add(group["eps"])
-            descend(param, exp_avg.mul(seen), rms, group["lr"] * old)
+            with torch.no_grad():
+                seen = exp_avg_sq.sign()
+                beta2_power.addcmul_(beta2_power, seen, value=beta2 - 1)
+                correction = beta2_power.add(seen).neg().add(2.0)  # 1 where nothing is seen
+            rms = exp_avg_sq.div(correction).sqrt().add(group["eps"])
+            rate = seen.div(rms.clamp_min(TINY))
         else:
-            rms = exp_avg_sq.div(1 - beta2 ** ((t - n) * old) + (1 - old)).sqrt_().add(group["eps"] + (1 - old))
-            descend(param, exp_avg, rms, group["lr"] * old)
+            rms = exp_avg_sq.div(1 - beta2 ** ((t - n) * old) + (1 - old)).sqrt().add(group["eps"] + (1 - old))
+            rate = rms.reciprocal()
+        add_scaled(param, exp_avg.mul(rate), -group["lr"] * old)
 
         _write(grads, t % n, grad)
 

@@ -11,7 +11,7 @@ from typing import Unpack
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Group, Options, number
+from acprop.optim.base import AdaptiveOptimizer, Group, Options, add_scaled, number
 from acprop.optim.tensors import Scalar, T
 
 
@@ -57,7 +57,7 @@ class ADOPT(AdaptiveOptimizer):
         exp_avg.add_(normalised.sub(exp_avg).mul((1 - beta1) * (1 - first)))
 
         # step by the mean
-        param.sub_(exp_avg.mul(group["lr"]))
+        add_scaled(param, exp_avg, -group["lr"])
 
         # update the second moment
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad.mul(1 - beta2 + beta2 * first))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Group, Options, exact, number
+from acprop.optim.base import AdaptiveOptimizer, Group, Options, descend, exact, is_recorded, number
 from acprop.optim.tensors import Scalar, T, whole
 
 
@@ -81,7 +81,9 @@ class AvaGrad(AdaptiveOptimizer):
         squares = torch.zeros((), device=params[0].device)
         for step, v in zip(steps, columns[1], strict=True):
             v = torch.view_as_real(v) if v.is_complex() else v
-            squares = squares + whole(_eta(v, exact(step) + 1 - behind, group).square().sum()).to(params[0].device)
+            age = (exact(step) if is_recorded(group, steps) else step.item()) + 1 - behind
+            square = whole(_root(v, age, group).reciprocal().square().sum())
+            squares = squares + square.to(params[0].device)
         norm = (squares / sum(p.numel() * (2 if p.is_complex() else 1) for p in params)) ** 0.5
         if group["variant"] == "paper":
             for kept in columns[2]:
@@ -101,16 +103,16 @@ class AvaGrad(AdaptiveOptimizer):
 
         # step by the mean over yesterday's root mean square
         step_size = group["lr"] * (1 - first) / (1 - beta1**t)
-        param.sub_(exp_avg.mul(_eta(exp_avg_sq, t - 1, group)).div(norm.add(first)).mul(step_size))
+        descend(param, exp_avg, _root(exp_avg_sq, t - 1, group).mul(norm.add(first)), step_size)
 
         # update the second moment
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
 
 
-def _eta(exp_avg_sq: T, age: Scalar, group: Group) -> T:
-    """1 / (sqrt(v / (1 - beta2^age)) + eps); at age 0 nothing has been seen, and v is 0."""
+def _root(exp_avg_sq: T, age: Scalar, group: Group) -> T:
+    """1 / eta: sqrt(v / (1 - beta2^age)) + eps; at age 0 nothing has been seen, and v is 0."""
     correction = 1 - group["betas"][1] ** age + number(age == 0, age)
-    return exp_avg_sq.div(correction).sqrt_().add(group["eps"]).reciprocal()
+    return exp_avg_sq.div(correction).sqrt_().add(group["eps"])
 
 
 def _is_in_zero() -> bool:

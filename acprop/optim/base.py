@@ -35,6 +35,7 @@ from acprop.optim.tensors import (
 )
 
 Group: TypeAlias = dict[str, Any]
+TINY = torch.finfo(torch.float32).tiny  # for denominators that may be 0 where the numerator is
 Decay: TypeAlias = bool | Literal["fixed"]
 
 
@@ -253,8 +254,7 @@ class AdaptiveOptimizer(Optimizer):
         lr = group["lr"]
         if not group["differentiable"]:
             rows = list(map(share, rows))
-        unread = not is_plain(steps[0])  # a FakeTensor has no number
-        if group["capturable"] or group["differentiable"] or torch.compiler.is_compiling() or unread:
+        if is_recorded(group, steps):
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
             for step, row in zip(steps, rows, strict=True):
                 step += 1
@@ -323,11 +323,25 @@ class AdaptiveOptimizer(Optimizer):
 def descend(param: T, numerator: T, denominator: T | None, step_size: Scalar) -> None:
     """param -= step_size * numerator / denominator; None for a denominator of 1."""
     if denominator is None:
-        param.sub_(numerator.mul(step_size))
+        add_scaled(param, numerator, -step_size)
     elif isinstance(step_size, Tensor):
         param.sub_(numerator.div(denominator).mul(step_size))
     else:
         param.addcdiv_(numerator, denominator, value=-step_size)
+
+
+def is_recorded(group: Group, steps: list[Tensor]) -> bool:
+    """Whether Python must not read the step, or cannot: a FakeTensor has no number."""
+    compiling = torch.compiler.is_compiling()
+    return group["capturable"] or group["differentiable"] or compiling or not is_plain(steps[0])
+
+
+def add_scaled(param: T, tensor: T, scale: Scalar) -> None:
+    """param += scale * tensor."""
+    if isinstance(scale, Tensor):
+        param.add_(tensor.mul(scale))
+    else:
+        param.add_(tensor, alpha=scale)
 
 
 def exact(scalar: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from acprop.optim.base import AdaptiveOptimizer, Group, Options
+from acprop.optim.base import TINY, AdaptiveOptimizer, Group, Options, add_scaled, descend
 from acprop.optim.tensors import Scalar, T
 
 
@@ -54,8 +54,22 @@ class LaProp(AdaptiveOptimizer):
             zeros = state["exp_avg"]
             state["exp_avg_lr"] = (torch.view_as_real(zeros) if zeros.is_complex() else zeros).new_zeros(())
 
+    def _step_group(
+        self,
+        group: Group,
+        params: list[Tensor],
+        grads: list[Tensor],
+        steps: list[Tensor],
+        columns: list[list[Tensor]],
+    ) -> None:
+        if group["variant"] == "script":
+            beta1 = group["betas"][0]
+            for average in columns[2]:
+                average.mul_(beta1).add_((1 - beta1) * group["lr"])
+        super()._step_group(group, params, grads, steps, columns)
+
     def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:
-        exp_avg, exp_avg_sq, *exp_avg_lr = state
+        exp_avg, exp_avg_sq = state[:2]
         beta1, beta2 = group["betas"]
 
         # update the second moment
@@ -65,14 +79,11 @@ class LaProp(AdaptiveOptimizer):
         rms = exp_avg_sq.div(1 - beta2**t).sqrt_().add(group["eps"])
         if group["variant"] == "paper":
             exp_avg.lerp_(grad.div(rms), 1 - beta1)
-            step = exp_avg.mul(group["lr"] / (1 - beta1**t))
         else:
-            exp_avg.mul_(beta1).add_(grad.div(rms).mul((1 - beta1) * group["lr"]))
-            exp_avg_lr[0].mul_(beta1).add_((1 - beta1) * group["lr"])
-            step = exp_avg.div(exp_avg_lr[0].clamp_min(TINY)).mul(group["lr"])
+            add_scaled(exp_avg.mul_(beta1), grad.div(rms), (1 - beta1) * group["lr"])
 
         # step by the mean
-        param.sub_(step)
-
-
-TINY = torch.finfo(torch.float32).tiny  # lr has been 0 all the time: 0 / 0
+        if group["variant"] == "paper":
+            add_scaled(param, exp_avg, -group["lr"] / (1 - beta1**t))
+        else:
+            descend(param, exp_avg, state[2].clamp_min(TINY), group["lr"])

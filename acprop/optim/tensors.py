@@ -173,16 +173,18 @@ def chunks(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def _pieces(row: Row, size: int) -> Iterator[Row]:
-    """A row cut along its memory, where all its tensors lie in one order."""
+    """A row cut along its memory, where all its tensors lie in one order; 0-dim state goes with every piece."""
     param = row[0]
     stride, shape = param.stride(), param.shape
     dense = param.is_contiguous() or (param.dim() == 4 and param.is_contiguous(memory_format=torch.channels_last))
-    if param.numel() <= size or not dense or any(t.stride() != stride or t.shape != shape for t in row):
+    small = [t.dim() == 0 for t in row]
+    alike = all(one or (t.stride() == stride and t.shape == shape) for t, one in zip(row, small, strict=True))
+    if param.numel() <= size or not dense or not alike:
         yield row
         return
-    flat = [t.as_strided((t.numel(),), (1,)) for t in row]
+    flat = [t if one else t.as_strided((t.numel(),), (1,)) for t, one in zip(row, small, strict=True)]
     for start in range(0, param.numel(), size):
-        yield tuple(t[start : start + size] for t in flat)
+        yield tuple(t if one else t[start : start + size] for t, one in zip(flat, small, strict=True))
 
 
 # -- what bfloat16 and float16 lack of a float32: kept beside the parameter, so that small steps add up ---------------

@@ -96,7 +96,9 @@ def evaluate(envs: gymnasium.vector.VectorEnv, act: Any, seed: int) -> tuple[flo
     Args:
         act: observations (n, ...) -> actions (n, ...).
     """
-    observations, _ = envs.reset(seed=seed)
+    # some vectors seed their n-th environment with seed + n: neighbouring runs would share all their starts but one
+    (far_apart,) = np.random.SeedSequence(seed).generate_state(1)
+    observations, _ = envs.reset(seed=int(far_apart))
     returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs)
     running = np.ones(envs.num_envs, bool)
     while running.any():

@@ -297,7 +297,7 @@ def test_files(configure, tmp_path):
     text = (results_root() / "claims.md").read_text()
     found = ledger()
     assert text.startswith(
-        f"Of {len(found)} claims, 6 were tested by a criterion fixed before: 1 reproduced, "
+        f"Of {len(found)} claims, 6 were tested by a criterion that was not fitted to the outcome: 1 reproduced, "
         "4 contradicted by the paper itself, 1 too few runs. Of the rest, "
     )
     assert "2 verdicts rest on random numbers, each false with a chance of at most 5%: 0.1 false ones" in text

@@ -24,7 +24,8 @@ def test_the_tested_rows_come_first_and_the_others_are_no_part_of_them():
     ]
     text = claims.summary(some)
     assert text.startswith(
-        "Of 4 claims, 1 were tested by a criterion fixed before: 1 reproduced. Of the rest, 1 of 1 criteria fitted "
+        "Of 4 claims, 1 were tested by a criterion that was not fitted to the outcome: 1 reproduced. Of "
+        "the rest, 1 of 1 criteria fitted "
         "afterwards holds, 0 of 1 tests at settings of our own hold, 1 run at small scale only, 0 not run. 2 verdicts "
         "rest on random numbers, each false with a chance of at most 5%: 0.1 false ones are to be expected at most."
     )

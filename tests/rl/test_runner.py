@@ -122,6 +122,26 @@ def test_evaluation_leaves_training_alone_and_repeats(configure):
     assert results[0] == results[1] != results[2]
 
 
+@pytest.mark.parametrize("name", ["Acrobot-v1", "Pendulum-v1", "experiments.rl.four_rooms:FourRooms-v0"])
+def test_runs_of_neighbouring_seeds_are_judged_from_other_starts(name):
+    """A vector of environments seeded with n gives its second what one seeded with n + 1 gives its first."""
+
+    def starts(seed):
+        seen = []
+
+        def act(observations):
+            seen.append(observations.copy())
+            return np.stack([space.sample() for space in [envs.single_action_space] * envs.num_envs])
+
+        envs = Environment(id=name).make_many(100)
+        evaluate(envs, act, seed)
+        return [tuple(one.ravel()) for one in seen[0]]
+
+    first, second = starts(10), starts(11)
+    alike = sum(a == b for a, b in zip(first[1:], second, strict=False))
+    assert alike < 20, "of 99; in four-rooms a start is one of about a hundred cells"
+
+
 def test_an_evaluation_counts_one_episode_of_each_environment():
     environment = Environment("CartPole-v1", {"max_episode_steps": 7})
     mean_return, length = evaluate(environment.make_many(3), lambda x: (x[:, 2] > 0).astype(int), seed=0)

@@ -37,7 +37,7 @@ VERDICTS = (
 )  # fmt: skip
 
 # What kind of test a verdict comes from
-TESTED = "tested"  # by a criterion that was fixed before our numbers were seen
+TESTED = "tested"  # by a criterion that was not chosen to give the outcome
 FITTED = "fitted afterwards"  # by a criterion that was chosen to give the published picture
 OWN = "own settings"  # the paper's words on a task or at settings of our own
 KINDS = (TESTED, FITTED, OWN)

@@ -58,7 +58,7 @@ def headline(rows: Sequence[Row]) -> str:
     open_ = Counter(row.verdict for row in rows)
     rest += [f"{open_[verdict]} {verdict}" for verdict in UNTESTED]
     return (
-        f"Of {len(rows)} claims, {tested.total()} were tested by a criterion fixed before: {told}. Of the rest, "
+        f"Of {len(rows)} claims, {tested.total()} were tested by a criterion that was not fitted to the outcome: {told}. Of the rest, "
         f"{', '.join(rest)}. {chance(rows)}"
     )
 
