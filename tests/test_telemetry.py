@@ -7,7 +7,7 @@ import torch
 
 from acprop import ACProp
 from acprop.runs import Run, load_records
-from tests.test_runs import config
+from tests.runs.test_runs import config
 
 
 def watch(optimizer_of, steps, telemetry, grads=lambda t: torch.ones(4)):
