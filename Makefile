@@ -25,7 +25,7 @@ roster      = $(subst $(space),$(comma),$(strip $(shell sed -n 's/^- //p' conf/r
 of          = $(if $(filter all,$(OPTIMIZER)),$(call roster,$(1)),$(OPTIMIZER))
 task_of     = $(shell sed -n 's/^  task: //p' conf/sweep/$(1).yaml)
 
-.PHONY: help setup quick laptop study catalogues theory sweep reproduce gpu-check report publish results check test lint imagenet \
+.PHONY: help setup quick laptop study catalogues theory sweep reproduce gpu-check report publish results check test chaos lint imagenet \
     imagenet-smoke \
     cnn-laptop gan-laptop rl-laptop transformer-laptop rl tables figures claims page \
     avagrad-cifar avagrad-transformer avagrad-gan $(CNN_CELLS) $(GAN_CELLS) $(TEXT_CELLS) $(addprefix sweep-,$(SWEEPS))
@@ -171,6 +171,10 @@ results: .venv/.ready ## rebuild results/ from its records alone
 
 check: .venv/.ready ## is results/ what its records give?
 	$(RUN) -m acprop.report check
+
+CHAOS ?= --share 1
+chaos: .venv/.ready ## faults against real runs, bad input against real commands, and what is lost of it: 15 minutes on 2 cores
+	$(RUN) scripts/chaos.py $(CHAOS)
 
 test: .venv/.ready ## the whole test suite
 	$(RUN) -m pytest -n 2

@@ -43,6 +43,8 @@ class RunFolder:
                 self.path = final.with_name(f".{final.name}.new")
                 shutil.rmtree(self.path, ignore_errors=True)
             self.path.mkdir(parents=True, exist_ok=True)
+            for stray in self.path.glob(".*"):  # files that a kill cut short, see `write_atomically`
+                stray.unlink()
         except BaseException:
             self.release()
             raise

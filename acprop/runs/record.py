@@ -54,7 +54,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and not error.filename:
+        if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)
         raise
 

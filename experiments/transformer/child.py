@@ -3,11 +3,9 @@
 import importlib.util
 import os
 import platform
-import re
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 
 from acprop.runs import Diverged, UsageError
@@ -15,9 +13,7 @@ from acprop.runs import Diverged, UsageError
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).with_name("fairseq_plugin")
 PACKAGES = ("fairseq", "sacrebleu", "sacremoses", "subword_nmt", "babel", "num2words")
-LAST_WORDS = 40  # lines of a failed child that are searched for the reason
-# A gradient that is not finite; a search among scores that are not, which finds no end.
-DIVERGED = re.compile(r"FloatingPointError: |AssertionError: (\d+) < \1$")
+DIVERGED = "acprop | diverged | "  # how the plugin begins the line that tells of it
 
 
 def require_packages() -> None:
@@ -64,13 +60,15 @@ def fairseq(
     )  # fmt: skip
     assert child.stdout
     assert child.stdin
-    last: deque[str] = deque(maxlen=LAST_WORDS)
+    last = "nothing"
     try:
         with (log or Path(os.devnull)).open("a") as file:
             for line in child.stdout:
                 file.write(line)
                 file.flush()
-                last.append(line.strip())
+                if line.startswith(DIVERGED):
+                    raise Diverged(f"fairseq-{tool}: {line.removeprefix(DIVERGED).strip()}")
+                last = line.strip() or last
                 yield line
         code = child.wait()
     finally:
@@ -79,11 +77,4 @@ def fairseq(
         child.stdin.close()
         child.stdout.close()
     if code:
-        raise _failure(tool, code, last, log)
-
-
-def _failure(tool: str, code: int, last: Iterable[str], log: Path | None) -> Exception:
-    said = [line for line in last if line] or ["nothing"]
-    if reason := next((line for line in said if DIVERGED.match(line)), None):
-        return Diverged(f"fairseq-{tool} stopped at numbers that are not finite ({reason})")
-    return RuntimeError(f"fairseq-{tool} ended with code {code}: {said[-1]} (all it said: {log or 'not kept'})")
+        raise RuntimeError(f"fairseq-{tool} ended with code {code}: {last} (all it said: {log or 'not kept'})")

@@ -121,6 +121,14 @@ def test_of_many_who_want_one_folder_one_has_it_at_a_time():
     assert set(most) == {1}
 
 
+def test_what_a_kill_cut_short_goes_with_the_next_attempt(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        work(config(), (1, 0))
+    (run_dir(config()) / ".checkpoint.pt.abcdefgh").write_bytes(b"half")
+    work(config())
+    assert not hidden(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04half", b"garbage"])
 def test_a_damaged_checkpoint_is_one_line_and_stays(content):
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acprop.runs import Diverged, UsageError
+from acprop.runs import UsageError
 from acprop.runs.conf import roster
 from acprop.runs.launch import CONF, build
 from experiments.transformer import child, translate
@@ -143,19 +143,23 @@ def test_without_fairseq_one_line_says_why(system, machine, words, monkeypatch, 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("line", "kind"),
+    ("death", "diverged"),
     [
-        ("FloatingPointError: gradients are Nan/Inf", Diverged),
-        ("AssertionError: 22 < 22", Diverged),
-        ("AssertionError: 22 < 21", RuntimeError),
-        ("torch.OutOfMemoryError: no", RuntimeError),
+        ("raise StopIteration from FloatingPointError('gradients')", True),
+        ("fairseq_plugin.last_output[:] = [torch.tensor([torch.nan])]; assert 22 < 22", True),
+        ("fairseq_plugin.last_output[:] = [torch.ones(1)]; assert 22 < 22", False),
+        ("raise FloatingPointErrors", False),
+        ("print('FloatingPointError: gradients'); raise RuntimeError", False),
     ],
 )
-def test_what_fairseq_dies_of(line, kind):
-    failure = child._failure("train", 1, ["Traceback", line, ""], Path("train.log"))
-    assert type(failure) is kind
-    assert line in str(failure)
+def test_of_what_dies_in_fairseq_the_plugin_says_whether_it_diverged(death, diverged, command):
+    stdin = "import os; os.dup2(os.pipe()[0], 0)"  # one that does not end: the runner is there
+    done = command("-c", f"{stdin}; import torch; from experiments.transformer import fairseq_plugin; {death}")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert any(line.startswith(child.DIVERGED) for line in done.stdout.splitlines()) == diverged
 
 
 def test_lines_of_fairseqs_log():
