@@ -39,9 +39,10 @@ class RunFolder:
             if self._old.exists():  # a kill came between the two renames of `_replace`
                 shutil.rmtree(self._old) if final.exists() else self._old.rename(final)
             self.previous = read_summary(final) if not again else None
+            beside = final.with_name(f".{final.name}.new")
+            shutil.rmtree(beside, ignore_errors=True)  # of a forced run that was killed
             if again and final.exists():
-                self.path = final.with_name(f".{final.name}.new")
-                shutil.rmtree(self.path, ignore_errors=True)
+                self.path = beside
             self.path.mkdir(parents=True, exist_ok=True)
             for stray in self.path.glob(".*"):  # files that a kill cut short, see `write_atomically`
                 stray.unlink()

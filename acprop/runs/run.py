@@ -31,7 +31,7 @@ from omegaconf import DictConfig
 from acprop.runs import checkpoint, distributed, environment
 from acprop.runs.conf import require_tuned
 from acprop.runs.errors import Diverged, UsageError
-from acprop.runs.folder import RunFolder, read_summary
+from acprop.runs.folder import RunFolder, lock_of, read_summary
 from acprop.runs.identity import Config, config_hash, resolved, run_dir, runs_root, scale_label
 from acprop.runs.record import FINISHED, SCHEMA, MetricsFile, finite_or_none, write_atomically, write_json
 from acprop.runs.stopping import GRACE_S, Interrupted, Watch
@@ -152,7 +152,7 @@ class Run:
     def _take_folder(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None, Path]:
         """(what run.json said, the checkpoint), each if there is one, and the folder, this process's own from here on
         unless the run has finished."""
-        if not self.config["force"]:
+        if not self.config["force"] and not lock_of(self.dir).exists():  # a kill leaves its lock, and more to clear up
             previous = read_summary(self.dir)
             if previous and previous["status"] in FINISHED:
                 return previous, None, self.dir

@@ -121,6 +121,16 @@ def test_of_many_who_want_one_folder_one_has_it_at_a_time():
     assert set(most) == {1}
 
 
+def test_a_forced_run_that_is_killed_leaves_nothing_after_the_next(tmp_path):
+    work(config())
+    code = "import os, signal; from tests.runs.test_folder import FORCED; from acprop.runs import Run; "
+    code += "Run.open(FORCED).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == -signal.SIGKILL
+    assert hidden(tmp_path)
+    assert work(config()) is None
+    assert not hidden(tmp_path)
+
+
 def test_what_a_kill_cut_short_goes_with_the_next_attempt(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         work(config(), (1, 0))
