@@ -184,7 +184,7 @@ class Record:
         path = self.path / "metrics.jsonl"
         curves = _curves(path, path.stat().st_size) if path.exists() else {}
         for name in self.summary["final"] if self.status == "done" else ():
-            split, _, metric = name.partition("/")
+            split, _, metric = name.rpartition("/")  # a split may have a name of several parts
             if metric not in curves.get(split, {}):
                 raise Unreadable(path, f"{name} is missing, which run.json has")
         return curves
