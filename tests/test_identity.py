@@ -8,7 +8,7 @@ import yaml
 from acprop.report import results_root, tasks
 from acprop.report.build import artefacts, gather, refresh
 from acprop.report.records import by_cell
-from acprop.runs import identity, load_records
+from acprop.runs import conf, identity, load_records
 from acprop.runs.identity import config_hash, resolved
 from acprop.runs.record import SCHEMA
 from tests.conftest import ROOT
@@ -69,7 +69,8 @@ def test_records_of_an_older_version_are_known_by_todays_hash(left):
     older = {cell.split()[0] + old: new for cell, (new, old) in CELLS.items()}
     for folder, new in LEFT.items():
         task, old = folder.partition("/")[0], folder.split("/")[2].rpartition("-")[2]
-        assert older.get(task + old, new) == new, "a run of today with the settings of a record is the same run"
+        if conf.read(task).get("revision", 0) == 0:  # else the numbers are others since
+            assert older.get(task + old, new) == new, "a run of today with the settings of a record is the same run"
 
 
 def test_the_figure_that_a_run_was_started_for_is_no_part_of_it(left):

@@ -152,7 +152,7 @@ def test_a_run_that_diverges_is_recorded(configure):
         ("batch_size=1.5", "batch_size=1.5"),
         ("precision=fp8", "precision='fp8'"),
         ("optimizer.lr=-1", "lr=-1"),
-        ("optimizer.eps=x", "optimizer: "),
+        ("optimizer.eps=x", "optimizer.eps='x'"),
     ],
 )
 def test_a_bad_value_is_one_line_and_leaves_nothing(setting, words, command, tmp_path):

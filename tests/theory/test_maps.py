@@ -143,8 +143,8 @@ def test_other_axes_are_not_compared(configure):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("problem.panels=[adamw]", "problem.panels='adamw'"),
-        ("criterion.eq1.measure=y", "criterion.measure='y'"),
+        ("problem.panels=[adamw]", "problem.panels=['adamw']"),
+        ("criterion.eq1.measure=y", "criterion.eq1.measure='y'"),
         ("budget=0", "budget=0"),
         ("study.beta1=[0.3,0.5]", "study.beta1"),
         ("criterion.eq1.steps.default=0", "steps"),

@@ -116,4 +116,4 @@ def test_from_the_command_line(command, tmp_path):
     wrong = command("-m", "experiments.theory", "study=fig2", "study.optimizers=[adamm]")
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
-    assert "study.optimizers='adamm'" in wrong.stderr
+    assert "study.optimizers=['adamm']" in wrong.stderr
