@@ -118,7 +118,8 @@ def _refresh(material: Material, task: str) -> list[str]:
         if not artefact.draw or drawn.get(artefact.name) != seen:
             files.write(artefact, root)
             drawn |= {artefact.name: seen} if artefact.draw else {}
-    write_atomically(root / DRAWN, json.dumps(drawn, indent=0))
+    if made:
+        write_atomically(root / DRAWN, json.dumps(drawn, indent=0))
     return [artefact.name for artefact in made]
 
 

@@ -153,7 +153,7 @@ def inception(weights: str | None, dims: int, device: torch.device) -> Features:
         f"its SHA-256 is {checksum[:12]}... instead of {INCEPTION_SHA256[:12]}...; fetch it again from "
         f"{INCEPTION_URL}, or name it (fid_weights=PATH) to use it as a file of your own",
     )  # fmt: skip
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_weights(path)
     # pytorch-fid's constructor knows no other way to its weights than to download them
     with patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
         net = pytorch_fid.InceptionV3([pytorch_fid.InceptionV3.BLOCK_INDEX_BY_DIM[dims]]).eval().to(device)
@@ -162,6 +162,19 @@ def inception(weights: str | None, dims: int, device: torch.device) -> Features:
         return net(images.expand(-1, 3, -1, -1).float() / 255)[0].mean((2, 3))
 
     return Features(network, dims, "fid", published, {"network": "inception", "weights_sha256": checksum})
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """
+    Raises:
+        UsageError: the file is not one that `torch.save` wrote.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a file that is something else, the unpickler may raise anything
+        raise UsageError(
+            f"fid_weights={str(path)!r} holds no weights of a network; null takes the published file"
+        ) from error
 
 
 def classifier(cfg: DictConfig, device: torch.device) -> Features:

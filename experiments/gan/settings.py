@@ -22,6 +22,7 @@ from acprop.runs.settings import (
     text,
     whole,
 )  # fmt: skip
+from experiments.gan.fid import read_weights
 from experiments.gan.losses import LOSSES
 from experiments.gan.models import GAN
 from experiments.images.data import ImageData
@@ -66,8 +67,11 @@ RULES: Rules = {
 
 def relations(cfg: DictConfig) -> None:
     require(cfg.steps % cfg.fid_every == 0, "steps", cfg.steps, f"a multiple of fid_every={cfg.fid_every}")
-    if cfg.fid_weights and not Path(cfg.fid_weights).is_file():
-        raise UsageError(f"fid_weights={cfg.fid_weights!r}: there is no such file; null takes the published one")
+    if cfg.fid_weights:
+        if not Path(cfg.fid_weights).is_file():
+            raise UsageError(f"fid_weights={cfg.fid_weights!r}: there is no such file; null takes the published one")
+        if cfg.fid_network == "inception":
+            read_weights(Path(cfg.fid_weights))
     with torch.device("meta"):
         build("model", cfg.model, num_classes=10, in_channels=3)
     build("optimizer", cfg.optimizer, [torch.zeros(1, requires_grad=True)])

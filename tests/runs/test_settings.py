@@ -77,7 +77,7 @@ def test_what_conf_offers_passes(task, overrides, configure):
     ("task", "overrides"),
     [
         ("cifar", "epochs=true"), ("cifar", "names.model=../../../../escape"), ("cifar", "=3"), ("cifar", "width=1e9"),
-        ("cifar", "dataset=cifar10 optimizer=avagrad"), ("cifar", "optimizer={lr:3}"), ("gan", "ema=abc"),
+        ("cifar", "dataset=cifar10 optimizer=avagrad"), ("cifar", "optimizer={lr:-3}"), ("gan", "ema=abc"),
         ("gan", "fid_network=inception fid_weights=/etc/passwd"), ("rl", "model.gamma=2"),
         ("rl", "dataset=gymnasium dataset.id=Nonesuch-v0 tuned=none"), ("transformer", "model.arch=foo"),
         ("theory", "study=fig4 study.P=0"), ("imagenet", "dataset=image_folder dataset.path=/nonesuch"),
@@ -90,4 +90,4 @@ def test_a_command_with_bad_input_says_one_line_and_makes_nothing(task, override
     lines = done.stderr.splitlines()
     assert len(lines) == (2 if "-m" in overrides else 1), done.stderr
     assert all(line.startswith("error: ") for line in lines)
-    assert not [path for path in tmp_path.rglob("*") if path.name not in ("runs", ".sweep")]
+    assert not [path for path in tmp_path.rglob("*") if path.name not in ("runs", ".sweep", "multirun.yaml")]
