@@ -39,14 +39,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getbuffer())  # type: ignore[arg-type]
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, remedy: str = "force=true starts the run again") -> dict[str, Any]:
     """
     Raises:
-        UsageError: the file is damaged.
+        UsageError: the file is damaged, or none of torch's; `remedy` says what to do.
+        OSError: it cannot be opened, which says nothing about what it holds.
     """
-    try:
-        # To the CPU first: `load_state_dict` moves each tensor to where its owner lives, whatever device it came from.
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of damaged bytes, the unpickler may raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{path}: damaged ({reason}); force=true starts the run again") from error
+    with path.open("rb") as file:
+        try:
+            # To the CPU first: `load_state_dict` moves each tensor to where its owner lives, wherever it came from.
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # of damaged bytes, the unpickler may raise anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(f"{path}: damaged ({reason}); {remedy}") from error

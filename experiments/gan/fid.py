@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from acprop.runs import UsageError, data_root, require, require_one_of, runs_root
+from acprop.runs import UsageError, checkpoint, data_root, require, require_one_of, runs_root
 from acprop.runs.identity import resolved, run_dir
 from experiments.images.data import ImageData
 
@@ -165,16 +165,7 @@ def inception(weights: str | None, dims: int, device: torch.device) -> Features:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """
-    Raises:
-        UsageError: the file is not one that `torch.save` wrote.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a file that is something else, the unpickler may raise anything
-        raise UsageError(
-            f"fid_weights={str(path)!r} holds no weights of a network; null takes the published file"
-        ) from error
+    return checkpoint.load(path, "name another file as fid_weights; null takes the published one")
 
 
 def classifier(cfg: DictConfig, device: torch.device) -> Features:
@@ -204,7 +195,7 @@ def classifier(cfg: DictConfig, device: torch.device) -> Features:
     record = json.loads((folder / "run.json").read_text())
     data = build("dataset", settings.dataset).to(device)
     net = build("model", settings.model, num_classes=data.num_classes, in_channels=data.channels)
-    net.load_state_dict(torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)["objects"]["model"])
+    net.load_state_dict(checkpoint.load(folder / "checkpoint.pt", f"delete {folder}")["objects"]["model"])
     hidden = nn.Sequential(*list(net)[:-1]).eval().to(device)
     facts = {
         "network": f"classifier {record['model']}", "classifier": str(folder.relative_to(runs_root())),
