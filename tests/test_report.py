@@ -2,6 +2,8 @@
 
 import csv
 import io
+import shutil
+import subprocess
 
 import matplotlib.image
 import pytest
@@ -127,6 +129,23 @@ def test_latex_is_escaped_and_bold(tmp_path):
     assert r"\caption{50 \% of a\_b}" in tex
     assert r"\textbf{1.0 $\pm$ 0.1 (3)}" in tex
     assert tex.count(r"\toprule") == tex.count(r"\bottomrule") == 1
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
+def test_pdflatex_takes_every_table_and_any_text(tmp_path):
+    hostile = r"$x$ {y} ~ ^ \ \input{z} a_b #1 50 % & <b> \end{tabular} | " + "ä – ± β"
+    wide = [[Cell(hostile, bold=True)] * 6]
+    write(table("hostile", OTHER, hostile, [], [hostile] * 6, wide, [{"x": 1}]), tmp_path)
+    tables = [*sorted((ROOT / "results/tables").glob("*.tex")), tmp_path / "tables/hostile.tex"]
+    assert len(tables) > 10
+    lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}", r"\begin{document}"]
+    lines += [rf"\input{{{path}}}\clearpage" for path in tables]
+    (tmp_path / "all.tex").write_text("\n".join([*lines, r"\end{document}"]))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert f"({len(tables)} pages" in done.stdout
 
 
 def test_bold_needs_separate_intervals():
