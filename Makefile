@@ -90,7 +90,7 @@ study: .venv/.ready ## the studies on real data, days of a core; `make sweep NAM
 	@$(MAKE) --no-print-directory report
 
 catalogues: .venv/.ready ## fetch the sentence pairs of the study: gettext catalogues from Debian packages, nothing installed
-	@test -e $(or $(ACPROP_DATA),data)/catalogues/packages.json || $(RUN) scripts/fetch_catalogues.py
+	@test -e "$(or $(ACPROP_DATA),data)/catalogues/packages.json" || $(RUN) scripts/fetch_catalogues.py
 
 theory: .venv/.ready ## Fig 1 to 5b, Rosenbrock, the rate: all about convergence at full scale, minutes on 2 cores
 	$(RUN) -m experiments.theory study=cost $(ARGS)
@@ -126,9 +126,9 @@ imagenet: .venv/.ready ## one cell of Table 2, a process each; for several GPUs 
 
 JPEGS := $(or $(ACPROP_DATA),data)/generated_jpegs
 imagenet-smoke: .venv/.ready ## Table 2's runner on generated JPEG files, 2 processes
-	$(RUN) scripts/make_jpegs.py $(JPEGS)
+	$(RUN) scripts/make_jpegs.py "$(JPEGS)"
 	.venv/bin/torchrun --standalone --nproc-per-node=2 -m experiments.imagenet dataset=image_folder \
-	    dataset.path=$(JPEGS) scale=smoke $(ARGS)
+	    "dataset.path='$(JPEGS)'" scale=smoke $(ARGS)
 
 # Table 5's cells that no other table has; no settings are published
 avagrad-cifar: CELLS := dataset=cifar10,cifar100 model=wrn28_10 optimizer=$(call roster,table5)
@@ -157,7 +157,7 @@ gpu-check: .venv/.ready ## does it all work on this GPU, and how fast? within 8 
 
 report: .venv/.ready ## what the published records and your own runs say, under report/: tables, figures, ledger, page
 	$(RUN) -m acprop.report
-	@sed '/^## /,$$d' $(REPORT)/claims.md
+	@sed '/^## /,$$d' "$(REPORT)/claims.md"
 	@echo "The page: $(REPORT)/report.html"
 
 tables figures claims page: .venv/.ready

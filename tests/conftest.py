@@ -18,6 +18,14 @@ from omegaconf import DictConfig
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest's, in a folder of a name that few tools expect."""
+    folder = tmp_path / "a b,c:d=e"
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path, monkeypatch):
     for name, folder in (("RUNS", "runs"), ("RESULTS", "results"), ("RECORDS", "records"), ("DATA", "data")):

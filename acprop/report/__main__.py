@@ -43,8 +43,9 @@ def report(words: list[str]) -> int:
         print(f"not shown, {why}: {len(folders)} run(s), e.g. {folders[0]}")
     for problem in material.problems:
         print(f"left out: {problem}", file=sys.stderr)
-    beside = f"{len(material.twins)} runs of your own beside them"
-    print(f"{len(material.published)} published records ({records_root()}), {beside}")
+    published, twins = len(material.published), len(material.twins)
+    own = twins + len(material.records) - published
+    print(f"{published} published records ({records_root()}), {own} of your own, {twins} of them of a published cell")
     return 0
 
 

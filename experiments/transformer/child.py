@@ -29,8 +29,12 @@ def require_packages() -> None:
     raise UsageError(f"task=transformer: {', '.join(missing)} is not installed; {remedy}")
 
 
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 def fairseq(
-    tool: str, *options: str, threads: int = 1, log: Path | None = None, **environment: str
+    tool: str, *options: str, folder: Path, threads: int = 1, log: Path | None = None, **environment: str
 ) -> Generator[str, None, None]:
     """Runs `python -m fairseq_cli.<tool>` with the suite's plugin and yields what it says, line by line, as it says it.
 
@@ -38,7 +42,8 @@ def fairseq(
 
     Args:
         tool: train, preprocess, generate.
-        options: its command line.
+        options: its command line. Paths are names within `folder`: fairseq splits longer ones at "," and ":".
+        folder: where it works.
         threads: CPU threads.
         log: a file that gets every line too, appended.
         environment: variables of the child's, beside this process's own.
@@ -49,10 +54,11 @@ def fairseq(
     """
     child = subprocess.Popen(
         [sys.executable, "-m", f"fairseq_cli.{tool}", *options, "--user-dir", str(PLUGIN)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        cwd=folder, text=True, errors="replace",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *map(os.path.abspath, _python_path())]),
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(threads),
             **environment,

@@ -11,9 +11,17 @@ from acprop.runs.identity import resolved
 from experiments.transformer.checkpoints import of_epoch
 from experiments.transformer.corpus import Corpus
 
+DATA = "data"  # the corpus, as fairseq sees it: a link in the folder where it works
 LOG_INTERVAL = 20  # updates between two lines of the log: a progress bar, not a result
 HALF = {"fp16": ["--fp16"], "bf16": ["--bf16"]}
 LONGEST = {"max_len_a": 1.2, "max_len_b": 10}  # a translation has at most a * source + b tokens
+
+
+def prepare(folder: Path, corpus: Corpus) -> None:
+    """Makes the folder where fairseq works, the corpus linked into it."""
+    folder.mkdir(exist_ok=True)
+    (folder / DATA).unlink(missing_ok=True)
+    (folder / DATA).symlink_to(corpus.folder.resolve())
 
 
 def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, cpu: bool) -> list[str]:
@@ -22,7 +30,7 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
     Args:
         cfg: the composed config.
         corpus: what to train on.
-        folder: where fairseq keeps its checkpoints.
+        folder: where fairseq works, see `prepare`, and keeps its checkpoints.
         epoch: epochs already done; training goes on from the checkpoint of the last.
         cpu: stay off the GPU.
 
@@ -32,7 +40,7 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
     model, node = cfg.model, resolved(cfg.optimizer)
     generation = {"beam": cfg.beam, **LONGEST}
     options = [
-        str(corpus.folder), *_common(corpus, cpu),
+        DATA, *_common(corpus, cpu),
         "--arch", model.arch, "--share-decoder-input-output-embed", "--dropout", cfg.dropout,
         "--encoder-layers", model.layers, "--decoder-layers", model.layers,
         "--encoder-embed-dim", round(model.embed_dim * model.width),
@@ -47,7 +55,7 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
         "--eval-bleu", "--eval-bleu-args", json.dumps(generation), "--eval-bleu-detok", "moses",
         "--eval-bleu-remove-bpe", "--best-checkpoint-metric", "bleu", "--maximize-best-checkpoint-metric",
         # An epoch's checkpoint is written whole or not at all, checkpoint_last.pt is a copy that a kill can cut short.
-        "--save-dir", str(folder), "--keep-last-epochs", cfg.average_last + 1, "--no-last-checkpoints",
+        "--save-dir", ".", "--keep-last-epochs", cfg.average_last + 1, "--no-last-checkpoints",
         # Batches are a function of seed and epoch, not of the epoch at which the process started.
         "--update-epoch-batch-itr", True,
         "--log-format", "json", "--log-interval", LOG_INTERVAL,
@@ -58,14 +66,14 @@ def training_options(cfg: DictConfig, corpus: Corpus, folder: Path, epoch: int, 
         path = of_epoch(folder, epoch)
         if not path.exists():
             raise UsageError(f"{path} is gone, so this run cannot go on; force=true starts it again")
-        options += ["--restore-file", str(path)]
+        options += ["--restore-file", path.name]
     return [str(option) for option in options]
 
 
-def generation_options(cfg: DictConfig, corpus: Corpus, checkpoint: Path, cpu: bool) -> list[str]:
-    """The command line of fairseq-generate on the test set."""
+def generation_options(cfg: DictConfig, corpus: Corpus, checkpoint: str, cpu: bool) -> list[str]:
+    """The command line of fairseq-generate on the test set, with a checkpoint by its name."""
     options = [
-        str(corpus.folder), *_common(corpus, cpu), "--path", str(checkpoint), "--gen-subset", "test",
+        DATA, *_common(corpus, cpu), "--path", checkpoint, "--gen-subset", "test",
         "--beam", cfg.beam, "--max-len-a", LONGEST["max_len_a"], "--max-len-b", LONGEST["max_len_b"],
         "--batch-size", 128, "--remove-bpe", "--log-format", "none",
     ]  # fmt: skip

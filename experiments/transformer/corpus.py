@@ -214,10 +214,9 @@ def binarize(folder: Path, source: str, target: str) -> Corpus:
     if not binary.exists():
         temporary = folder / ".bin"
         shutil.rmtree(temporary, ignore_errors=True)
-        prefixes = [word for split in SPLITS for word in (f"--{split}pref", str(folder / split))]
-        for _ in fairseq(
-            "preprocess", "--source-lang", source, "--target-lang", target, *prefixes, "--destdir", str(temporary)
-        ):
+        prefixes = [word for split in SPLITS for word in (f"--{split}pref", split)]
+        options = ["--source-lang", source, "--target-lang", target, *prefixes, "--destdir", temporary.name]
+        for _ in fairseq("preprocess", *options, folder=folder):
             pass  # its log is in the folder that it makes
         temporary.rename(binary)
     return Corpus(binary, source, target, sizes)

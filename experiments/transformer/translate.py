@@ -19,7 +19,7 @@ from acprop.runs.environment import pick_device, visible_to_child
 from acprop.runs.launch import build
 from experiments.transformer import checkpoints
 from experiments.transformer.child import fairseq
-from experiments.transformer.command import generation_options, training_options
+from experiments.transformer.command import generation_options, prepare, training_options
 from experiments.transformer.corpus import Corpus
 from experiments.transformer.scoring import Translations, parse
 
@@ -40,6 +40,7 @@ def train(cfg: DictConfig) -> float | None:
         run.describe(**corpus.facts)
         if corpus.published is not None:
             run.describe(published_data=corpus.published)
+        prepare(folder, corpus)
         run.register()  # the state is in fairseq's checkpoints
         options = training_options(cfg, corpus, folder, run.epoch, cpu)
         bar = tqdm(total=cfg.epochs, initial=run.epoch, unit="epoch", disable=not sys.stderr.isatty(), leave=False)
@@ -47,7 +48,7 @@ def train(cfg: DictConfig) -> float | None:
         if cfg.precision == "tf32":
             variables["TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"] = "1"
         log, threads = run.dir / "train.log", torch.get_num_threads()
-        with closing(fairseq("train", *options, threads=threads, log=log, **variables)) as lines:
+        with closing(fairseq("train", *options, folder=folder, threads=threads, log=log, **variables)) as lines:
             for epoch in run.epochs(cfg.epochs):
                 training, validation = one_epoch(lines, run, bar)
                 run.step, run.lr = int(training["num_updates"]), training["lr"]
@@ -117,8 +118,8 @@ def test(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path) -> None:
     """BLEU on the test set: of the average of the last checkpoints, as the paper's, and of the best by validation."""
     last = [checkpoints.of_epoch(folder, epoch + 1) for epoch in range(cfg.epochs - cfg.average_last, cfg.epochs)]
     checkpoints.average(last, folder / "checkpoint_average.pt")
-    average = translate(cfg, run, corpus, folder / "checkpoint_average.pt")
-    best = translate(cfg, run, corpus, folder / "checkpoint_best.pt")
+    average = translate(cfg, run, corpus, folder, "average")
+    best = translate(cfg, run, corpus, folder, "best")
     run.log(
         "test", bleu=average.tokenized_bleu(), sacrebleu=average.sacrebleu(),
         best_bleu=best.tokenized_bleu(), best_sacrebleu=best.sacrebleu(),
@@ -129,10 +130,12 @@ def test(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path) -> None:
         print("\n".join(f"  {name:12}{text}" for name, text in sample.items()) + "\n", flush=True)
 
 
-def translate(cfg: DictConfig, run: Run, corpus: Corpus, checkpoint: Path) -> Translations:
-    options = generation_options(cfg, corpus, checkpoint, cpu=run.device.type == "cpu")
-    log = run.dir / f"test-{checkpoint.stem.removeprefix('checkpoint_')}.log"
+def translate(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path, which: str) -> Translations:
+    options = generation_options(cfg, corpus, f"checkpoint_{which}.pt", cpu=run.device.type == "cpu")
+    log = run.dir / f"test-{which}.log"
     log.unlink(missing_ok=True)
-    threads = torch.get_num_threads()
-    with closing(fairseq("generate", *options, threads=threads, log=log, **visible_to_child(run.device))) as lines:
+    lines = fairseq(
+        "generate", *options, folder=folder, threads=torch.get_num_threads(), log=log, **visible_to_child(run.device)
+    )
+    with closing(lines):
         return parse(lines, corpus)

@@ -32,7 +32,7 @@ def test_the_papers_cell_composes(cell, configure):
 
 @pytest.mark.slow
 def test_trains_counts_what_is_unreadable_and_writes_table_2(broken, command):  # noqa: F811
-    arguments = [*SMALL, f"dataset.path={broken}", "workers=2", "optimizer=adam", "precision=bf16"]
+    arguments = [*SMALL, f"dataset.path='{broken}'", "workers=2", "optimizer=adam", "precision=bf16"]
     done = command("-m", "experiments.imagenet", *arguments)
     assert done.returncode == 0, done.stderr
     (record,) = load_records("imagenet")
@@ -45,7 +45,7 @@ def test_trains_counts_what_is_unreadable_and_writes_table_2(broken, command):  
 
 
 def test_fp16_scales_its_loss_and_keeps_the_scale(jpegs, configure):  # noqa: F811
-    train(configure("imagenet", *SMALL, f"dataset.path={jpegs}", "precision=fp16", "batch_size=20", "epochs=1"))
+    train(configure("imagenet", *SMALL, f"dataset.path='{jpegs}'", "precision=fp16", "batch_size=20", "epochs=1"))
     (record,) = load_records("imagenet")
     assert record.status == "done"
     scaler = torch.load(record.path / "checkpoint.pt", weights_only=True)["objects"]["scaler"]

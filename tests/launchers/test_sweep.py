@@ -99,7 +99,7 @@ def test_a_joblib_worker_starts_the_processes_that_read_images(command, tmp_path
     make(tmp_path / "jpegs", 4, 2)
     done = command(
         "-m", "experiments.imagenet", "-m", "hydra/launcher=joblib", "dataset=image_folder", "scale=smoke", "seed=0,1",
-        f"dataset.path={tmp_path / 'jpegs'}", "image_size=32", "resize=36", "epochs=1", "workers=1", "tracking=none",
+        f"dataset.path='{tmp_path / 'jpegs'}'", "image_size=32", "resize=36", "epochs=1", "workers=1", "tracking=none",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [record.status for record in load_records("imagenet")] == ["done", "done"]

@@ -91,7 +91,7 @@ def test_neither_more_steps_nor_more_pictures_wait(configure):
 
 
 def test_images_from_files_arrive_without_waiting(jpegs, configure):  # noqa: F811
-    cell = ("dataset=image_folder", f"dataset.path={jpegs}", "epochs=1", "workers=1", "image_size=32")
+    cell = ("dataset=image_folder", f"dataset.path='{jpegs}'", "epochs=1", "workers=1", "image_size=32")
     few, many = two_and_five_steps("imagenet", *cell, configure=configure)
     assert few["_local_scalar_dense"] == many["_local_scalar_dense"]
     assert few["a copy that blocks"] == many["a copy that blocks"]

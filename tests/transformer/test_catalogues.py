@@ -232,7 +232,7 @@ def text_only(monkeypatch):
 
 def test_a_folder_becomes_a_corpus(configure, tmp_path, text_only):
     write_many(tmp_path / "own")
-    cfg = configure("transformer", "dataset=catalogues_de_en", f"dataset.path={tmp_path / 'own'}", "scale=smoke")
+    cfg = configure("transformer", "dataset=catalogues_de_en", f"dataset.path='{tmp_path / 'own'}'", "scale=smoke")
     made = build("dataset", cfg.dataset)
     assert made.sizes == {"train": 512, "valid": 20, "test": 20}, "as the config says"
     assert (made.source, made.target, made.published) == ("de", "en", False)
@@ -267,7 +267,7 @@ def test_fetched_ones_come_before_the_systems_and_bring_their_packages(configure
 
 @pytest.mark.parametrize("language", ["de", "ja", "ro", "vi"])
 def test_no_catalogues_are_one_line(language, configure, tmp_path):
-    cfg = configure("transformer", f"dataset=catalogues_{language}_en", f"dataset.path={tmp_path}", "sentences=10")
+    cfg = configure("transformer", f"dataset=catalogues_{language}_en", f"dataset.path='{tmp_path}'", "sentences=10")
     with pytest.raises(UsageError) as error:
         build("dataset", cfg.dataset)
     for words in (f"dataset.path={tmp_path}", f"language {language}", "fetch_catalogues.py", "dataset=cldr_de_en"):
@@ -279,9 +279,9 @@ def test_no_catalogues_are_one_line(language, configure, tmp_path):
 
 
 @pytest.fixture
-def debian(tmp_path, monkeypatch):
+def debian(tmp_path, tmp_path_factory, monkeypatch):
     """An apt-get that has two packages, one newer than asked for, and a dpkg-deb that knows their archives."""
-    tools, store = tmp_path / "bin", tmp_path / "store"
+    tools, store = tmp_path_factory.mktemp("bin"), tmp_path / "store"  # PATH has no escape for its colon
     for name in ("one", "two"):
         write(store / name / "usr" / "share" / "locale" / "de" / "LC_MESSAGES" / f"{name}.mo", MESSAGES)
         write(store / name / "usr" / "share" / "locale" / "fr" / "LC_MESSAGES" / f"{name}.mo", MESSAGES)
@@ -293,7 +293,6 @@ def debian(tmp_path, monkeypatch):
                    'case $3 in *=$v|$p) echo $p > ${p}_${v}_all.deb;; *) exit 100;; esac',
         "dpkg-deb": 'p=$(cat "$2"); case $1 in --field) cat "$STORE/$p.version";; *) cp -r "$STORE/$p" "$3";; esac',
     }  # fmt: skip
-    tools.mkdir()
     for name, text in scripts.items():
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
@@ -339,7 +338,7 @@ def write_text(folder, **sides):
 
 def own(configure, folder, *overrides):
     cfg = configure(
-        "transformer", "dataset=text", f"dataset.path={folder}/own", "dataset.source=fr", "dataset.target=nl",
+        "transformer", "dataset=text", f"dataset.path='{folder}/own'", "dataset.source=fr", "dataset.target=nl",
         "scale=smoke", *overrides,
     )  # fmt: skip
     return build("dataset", cfg.dataset)
