@@ -114,25 +114,29 @@ def _share(score: float, best: float, larger: bool) -> float:
     return score / best if larger else best / score
 
 
-def iqm(tasks: Runs) -> float:
-    """The mean of the middle half of all runs of all tasks."""
+def iqm(tasks: Sequence[Any]) -> Any:
+    """The mean of the middle half of all runs of all tasks, each an array (..., runs)."""
+    import numpy as np
     from scipy.stats import trim_mean
 
-    return float(trim_mean([score for runs in tasks for score in runs], 0.25))
+    return trim_mean(np.concatenate(tasks, -1), 0.25, axis=-1)
 
 
-def profile(tasks: Runs, thresholds: Sequence[float]) -> list[float]:
-    """The share of runs, each task counting the same, whose score is above each threshold."""
-    return [fmean(fmean(score > threshold for score in runs) for runs in tasks) for threshold in thresholds]
+def profile(tasks: Sequence[Any], thresholds: Sequence[float]) -> Any:
+    """The share of runs, each task counting the same, whose score is above each threshold: (..., thresholds) of tasks
+    that are arrays (..., runs)."""
+    import numpy as np
+
+    above = [np.asarray(runs)[..., None] > np.asarray(thresholds) for runs in tasks]
+    return np.mean([shares.mean(-2) for shares in above], 0)
 
 
 def stratified(statistic: Any, tasks: Runs, level: float = 0.95) -> tuple[Any, Any]:
     """The percentile bootstrap interval of a statistic of `tasks`, runs being drawn anew within each task: RESAMPLES
-    times, seeded."""
+    times, seeded. The statistic takes all draws at once, a leading axis."""
     import numpy as np
 
     random = np.random.default_rng(0)
-    arrays = [np.array(runs, float) for runs in tasks]
-    found = [statistic([random.choice(runs, len(runs)) for runs in arrays]) for _ in range(RESAMPLES)]
-    low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    drawn = [random.choice(np.array(runs, float), (RESAMPLES, len(runs))) for runs in tasks]
+    low, high = np.quantile(statistic(drawn), ((1 - level) / 2, (1 + level) / 2), axis=0)
     return low, high

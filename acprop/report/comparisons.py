@@ -142,7 +142,7 @@ def tasks(
     rows: list[list[str | Cell]] = []
     long: list[dict[str, object]] = []
     for label in labels:
-        middle, (low, high) = iqm(shares[label]), stratified(iqm, shares[label])
+        middle, (low, high) = float(iqm(shares[label])), stratified(iqm, shares[label])
         above = profile(shares[label], SHARES)
         group = [record for model in models for record in cells[model, label]]
         texts = [f"{middle:.3f} [{low:.3f}, {high:.3f}]", *(f"{one:.0%}" for one in above)]
