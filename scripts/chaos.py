@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ COMMANDS = {
 }
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ENDS_IN_S = 15
+AT_ONCE = len(os.sched_getaffinity(0))  # each on one thread
 
 
 class Place:
@@ -201,41 +203,48 @@ FAULTS: dict[str, Callable[[Place, random.Random], str]] = {
 def disturb(root: Path, share: float, chance: random.Random) -> Counter:
     """Injects faults; prints what was lost; returns counts by (fault, outcome)."""
     plan = [(task, name) for task in COMMANDS for name in FAULTS]
-    counts: Counter = Counter()
-    wholes: dict[str, Any] = {}
-    for number, (task, name) in enumerate(chance.sample(plan, max(1, round(share * len(plan))))):
-        if task not in wholes:
-            whole = Place(root / f"whole-{task}", task)
-            assert not (wrong := whole.finish()), wrong
-            wholes[task] = whole.result()
+    plan = chance.sample(plan, max(1, round(share * len(plan))))
+
+    def undisturbed(task: str) -> dict[str, Any]:
+        whole = Place(root / f"whole-{task}", task)
+        assert not (wrong := whole.finish()), wrong
+        return whole.result()
+
+    def disturbed(number: int, task: str, name: str, seed: int) -> tuple[str, str]:
         place = Place(root / str(number), task)
-        wrong = FAULTS[name](place, chance) or place.finish()
+        wrong = FAULTS[name](place, random.Random(seed)) or place.finish()
         if not wrong and (place.result() != wholes[task]):
             wrong = "other numbers than undisturbed"
         if not wrong and (left := place.left_over()):
             wrong = f"left over: {left[0]}"
-        counts[name, "lost" if wrong else "survived"] += 1
         print(f"{task:12} {name:20} {wrong or 'survived'}", flush=True)
-    return counts
+        return name, "lost" if wrong else "survived"
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tasks = list(dict.fromkeys(task for task, _ in plan))
+        wholes = dict(zip(tasks, pool.map(undisturbed, tasks), strict=True))
+        seeds = [chance.getrandbits(32) for _ in plan]
+        return Counter(pool.map(disturbed, range(len(plan)), *zip(*plan, strict=True), seeds))
 
 
 def refuse(root: Path, share: float, chance: random.Random) -> Counter:
     """Gives bad input to real command lines; the whole table is tested in-process by tests/runs."""
-    counts: Counter = Counter()
-    cases = chance.sample(CASES, max(1, round(share * len(CASES) / 10)))
-    for task, overrides in cases:
-        place = Place(root / "bad", task)
+
+    def given(number: int, task: str, overrides: list[str]) -> tuple[str, str]:
+        place = Place(root / f"bad-{number}", task)
         done = subprocess.run(
             [sys.executable, "-m", f"experiments.{task}", *overrides], cwd=ROOT, env=place.environment,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         handled = done.returncode == 2 and done.stderr.count("\n") == 1 and not place.runs.exists()
-        counts[task, "handled" if handled else "not handled"] += 1
         if not handled:
-            print(
-                f"{task} {' '.join(overrides)}: exit code {done.returncode}: {done.stderr.strip()[-300:]}", flush=True
-            )
-    return counts
+            said = f"exit code {done.returncode}: {done.stderr.strip()[-300:]}"
+            print(f"{task} {' '.join(overrides)}: {said}", flush=True)
+        return task, "handled" if handled else "not handled"
+
+    cases = chance.sample(CASES, max(1, round(share * len(CASES) / 10)))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return Counter(pool.map(given, range(len(cases)), *zip(*cases, strict=True)))
 
 
 def table(title: str, counts: Counter, good: str, bad: str) -> None:
