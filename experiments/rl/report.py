@@ -158,14 +158,18 @@ def _curves(records: list[Record], cells: dict[str, list[Record]]) -> Any:
                 _draw_mean(axis, [curve(record) for record in runs], other, spread=False)
         _draw_mean(axis, [curve(record) for record in group], label)
         if optimum is not None:
-            axis.axhline(optimum, color="0.4", lw=0.8, label="optimum")
+            axis.axhline(optimum, color="0.4", lw=0.8)
         axis.set_title(f"{row_label(label)}, n = {len(group)}", fontsize=7)
         axis.xaxis.set_major_formatter(lambda step, _: f"{step / 1000:g}k")
-    for axis in axes.flat[len(cells) :]:
-        axis.axis("off")
+    for empty in range(len(cells), axes.size):
+        axes.flat[empty].axis("off")
+        axes.flat[empty - columns].tick_params(labelbottom=True)
     canvas.supxlabel("environment steps", fontsize=8)
     canvas.supylabel("return of evaluation episodes", fontsize=8)
-    canvas.suptitle(f"{_where(records)}\nline: mean, band: range over runs, orange: ACProp's mean", fontsize=8)
+    told = "line: mean, band: range over runs"
+    told += ", orange: ACProp's mean" if len(beside) == 1 else ""
+    told += "" if optimum is None else f", grey: the best possible, {optimum:.3g}"
+    canvas.suptitle(f"{_where(records)}\n{told}", fontsize=8)
     return canvas
 
 
