@@ -280,7 +280,7 @@ def cifar100() -> ImageData:
 def fashion_mnist() -> ImageData:
     """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), 28x28 padded to 32x32; from `$ACPROP_DATA`, or from Debian's
     package dataset-fashion-mnist if that is installed. Mirrored and not cropped: its pictures are centred, and narrow
-    nets would need three times the epochs."""
+    nets underfit it otherwise."""
     from torchvision import datasets
 
     cls = datasets.FashionMNIST
