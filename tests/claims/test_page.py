@@ -273,5 +273,7 @@ def test_it_works_in_a_browser(records, browser):
     direct = browser.new_page()
     direct.goto(address + link)
     assert direct.locator("dialog[open]").count() == 1
+    # under twenty pages of paper
+    assert tab.pdf(format="A4").count(b"/Type /Page\n") < 20
     assert not said
     assert all(url.startswith(("file:", "data:")) for url in asked)
