@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from acprop.report import build as report
@@ -202,6 +203,16 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(scheme, width, records, browser):
+    build()
+    tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    tab.goto(f"file://{(results_root() / 'report.html').resolve()}")
+    found = Axe().run(tab).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("critical", "serious")]
 
 
 def test_it_works_in_a_browser(records, browser):
