@@ -4,19 +4,23 @@ python scripts/make_jpegs.py FOLDER
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
+
+from experiments.images.data import digits_8x8
 
 
 def make(folder: Path, train: int, val: int) -> None:
     """`train` and `val` images a class in folder/{train,val}/CLASS, of 100 to 180 pixels a side; the same always."""
     random = np.random.default_rng(0)
-    images, labels = load_digits(return_X_y=True)
+    images, labels = digits_8x8()
     for label in range(10):
-        pictures = images[labels == label][: train + val].reshape(-1, 8, 8) / 16
+        pictures = images[labels == label][: train + val] / 16
         for number, picture in enumerate(pictures):
             ink, paper = random.integers(0, 256, (2, 3))
             colours = (picture[..., None] * ink + (1 - picture[..., None]) * paper).astype(np.uint8)

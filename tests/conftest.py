@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def tmp_path(tmp_path):
-    """pytest's, in a folder of a name that few tools expect."""
-    folder = tmp_path / "a b,c:d=e"
+    """pytest's, in a folder of a name that few tools expect (no colon: it is PATH's)."""
+    folder = tmp_path / "a b,c=d"
     folder.mkdir()
     return folder
 

@@ -40,6 +40,7 @@ def single(tmp_path_factory):
     return folder
 
 
+@pytest.mark.xdist_group("single")
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does(command, single, tmp_path, monkeypatch):
     done = command(*two(*CELL))  # 1,437 images in batches of 31: uneven shares, the last batch too
@@ -56,6 +57,7 @@ def test_two_processes_compute_what_one_does(command, single, tmp_path, monkeypa
     assert len(states[1]["rng"]) == 2
 
 
+@pytest.mark.xdist_group("single")
 @pytest.mark.slow
 def test_interrupted_on_two_processes_it_resumes_on_one(command, single, tmp_path, monkeypatch):
     signal_mid_epoch(tmp_path / "runs", signal.SIGTERM)

@@ -132,7 +132,8 @@ def test_latex_is_escaped_and_bold(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
-def test_pdflatex_takes_every_table_and_any_text(tmp_path):
+def test_pdflatex_takes_every_table_and_any_text(tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TEXMFVAR", str(tmp_path_factory.mktemp("texmf")))  # where it may make fonts
     hostile = r"$x$ {y} ~ ^ \ \input{z} a_b #1 50 % & <b> \end{tabular} | " + "ä – ± β"
     wide = [[Cell(hostile, bold=True)] * 6]
     write(table("hostile", OTHER, hostile, [], [hostile] * 6, wide, [{"x": 1}]), tmp_path)

@@ -98,6 +98,10 @@ class RunFolder:
                 lock = path.open("w")
             except FileNotFoundError:  # another process cleans up at this moment
                 continue
+            except FileExistsError:  # likewise, between mkdir's failure and its look at what is there
+                if path.parent.exists() and not path.parent.is_dir():
+                    raise
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -32,6 +32,18 @@ def test_digits_are_normalised_and_split_by_class():
     assert x.std().item() == pytest.approx(1, abs=1e-2)
 
 
+def test_digits_are_scikit_learns_in_a_stratified_split_of_its():
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    parts = train_test_split(range(len(labels)), test_size=360, random_state=0, stratify=labels)
+    order = [index for part in parts for index in part]
+    ours = data.digits_8x8()
+    assert (ours[0].reshape(-1, 64) == images[order]).all()
+    assert (ours[1] == labels[order]).all()
+
+
 def test_an_epoch_is_every_image_once_and_starts_anywhere():
     d = digits()
     whole = list(d.train_batches(seed=3, epoch=1, batch_size=100))

@@ -132,7 +132,7 @@ def test_cifar10_end_to_end_with_an_inception_of_ones_own(configure, tmp_path):
     with pytest.raises(UsageError, match="fid_weights=None"):
         train(configure("gan", *settings))
     assert not list((tmp_path / "runs").rglob("run.json"))
-    train(configure("gan", *settings, f"fid_weights={weights}"))
+    train(configure("gan", *settings, f"fid_weights='{weights}'"))
     (record,) = load_records("gan")
     assert record.status == "done"
     assert record.summary["metric"] == "fid"

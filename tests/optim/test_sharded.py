@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.optim.sharded import CASES, WAYS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sharded")]
 
 
 @pytest.fixture(scope="module")

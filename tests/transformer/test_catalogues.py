@@ -279,9 +279,9 @@ def test_no_catalogues_are_one_line(language, configure, tmp_path):
 
 
 @pytest.fixture
-def debian(tmp_path, tmp_path_factory, monkeypatch):
+def debian(tmp_path, monkeypatch):
     """An apt-get that has two packages, one newer than asked for, and a dpkg-deb that knows their archives."""
-    tools, store = tmp_path_factory.mktemp("bin"), tmp_path / "store"  # PATH has no escape for its colon
+    tools, store = tmp_path / "bin", tmp_path / "store"
     for name in ("one", "two"):
         write(store / name / "usr" / "share" / "locale" / "de" / "LC_MESSAGES" / f"{name}.mo", MESSAGES)
         write(store / name / "usr" / "share" / "locale" / "fr" / "LC_MESSAGES" / f"{name}.mo", MESSAGES)
@@ -293,6 +293,7 @@ def debian(tmp_path, tmp_path_factory, monkeypatch):
                    'case $3 in *=$v|$p) echo $p > ${p}_${v}_all.deb;; *) exit 100;; esac',
         "dpkg-deb": 'p=$(cat "$2"); case $1 in --field) cat "$STORE/$p.version";; *) cp -r "$STORE/$p" "$3";; esac',
     }  # fmt: skip
+    tools.mkdir()
     for name, text in scripts.items():
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)

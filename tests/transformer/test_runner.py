@@ -36,6 +36,7 @@ def numbers(folder):
     }
 
 
+@pytest.mark.xdist_group("trained")
 @pytest.mark.slow
 def test_a_cell_leaves_a_whole_record(trained):
     record = summary(trained)
@@ -56,6 +57,7 @@ def test_a_cell_leaves_a_whole_record(trained):
     assert list(trained.glob("wandb/offline-run-*/run-*.wandb"))
 
 
+@pytest.mark.xdist_group("trained")
 @pytest.mark.slow
 @pytest.mark.parametrize(("log", "key"), [("test-average.log", "test/bleu"), ("test-best.log", "test/best_bleu")])
 def test_tokenised_bleu_is_fairseqs_own(trained, log, key):
@@ -63,6 +65,7 @@ def test_tokenised_bleu_is_fairseqs_own(trained, log, key):
     assert summary(trained)["final"][key] == pytest.approx(float(printed), abs=0.0051)
 
 
+@pytest.mark.xdist_group("trained")
 @pytest.mark.slow
 def test_the_average_is_the_mean_of_the_last_checkpoints(trained):
     folder = trained / "fairseq"
@@ -92,6 +95,7 @@ def children(pid):
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.xdist_group("trained")
 @pytest.mark.slow
 def test_stopped_or_killed_and_resumed_equals_uninterrupted(trained, session, tmp_path):
     runs = tmp_path / "runs"
