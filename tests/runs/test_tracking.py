@@ -131,5 +131,7 @@ def test_wandbs_own_login_is_recognised(command, tmp_path):
     login = "from wandb.sdk.lib import wbauth; import wandb; "
     login += f"wbauth.write_netrc_auth(host=wandb.setup().settings.base_url, api_key={KEY!r})"
     assert command("-c", login).returncode == 0
-    done = command("-P", "-c", "from acprop.runs.mirror import choose_mode; print(choose_mode('auto'))")
+    # not by sys.exit: wandb may wait for a network then, and the run's mirror is a process that is killed if it does
+    ask = "import os; from acprop.runs.mirror import choose_mode; print(choose_mode('auto'), flush=True); os._exit(0)"
+    done = command("-P", "-c", ask)
     assert done.stdout.split()[-1:] == ["online"], done.stderr
