@@ -71,6 +71,12 @@ class Place:
         found = [path for path in self.runs.glob(f"{self.task}/*/*/seed=0") if path.is_dir()]
         return found[0] if found else None
 
+    def summary(self) -> dict[str, Any] | None:
+        """run.json, as soon as there is one."""
+        folder = self.folder()
+        path = folder and folder / "run.json"
+        return json.loads(path.read_text()) if path and path.exists() else None
+
     def result(self) -> dict[str, Any]:
         """All that must be equal when a run is repeated."""
         folder = self.folder()
@@ -114,7 +120,7 @@ def family(pid: int) -> set[int]:
 
 def at_work(place: Place, process: subprocess.Popen, wait: float) -> None:
     """Returns `wait` seconds after the run's record begins, or when it ends."""
-    while process.poll() is None and not (place.folder() and (place.folder() / "run.json").exists()):  # type: ignore[operator]
+    while process.poll() is None and place.summary() is None:
         time.sleep(0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(wait)
@@ -165,9 +171,9 @@ def no_mirror(place: Place, chance: random.Random) -> str:
 def cut_checkpoint(place: Place, chance: random.Random) -> str:
     """Half a checkpoint: one line, and force=true starts again."""
     wrong = killed(signal.SIGKILL)(place, chance)
-    folder = place.folder()
+    folder, summary = place.folder(), place.summary()
     path = folder and folder / "checkpoint.pt"
-    if not path or not path.exists() or json.loads((folder / "run.json").read_text())["status"] == "done":  # type: ignore[operator]
+    if not path or not path.exists() or not summary or summary["status"] == "done":
         return wrong
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     process = place.start()

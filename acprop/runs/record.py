@@ -258,7 +258,7 @@ def _check(summary: Any, path: Path, folder: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
 def _entries(path: Path) -> list[Any]:
@@ -282,7 +282,7 @@ def _curves(path: Path, size: int) -> Curves:
             value = entry.get("flag", entry["value"])
             hash((split, metric))
             float(0.0 if value is None else value)
-            if not (type(step) is type(epoch) is int or (_is_number(step) and _is_number(epoch))):
+            if not (_is_number(step) and _is_number(epoch)):
                 continue
         except (KeyError, TypeError, ValueError, AttributeError):
             continue

@@ -252,18 +252,12 @@ def digits() -> ImageData:
     pixels = F.interpolate(pixels, size=(32, 32), mode="bilinear", align_corners=False).round().to(torch.uint8)
     targets = torch.from_numpy(labels).long()
     return ImageData(
-        pixels[:1437],
-        targets[:1437],
-        pixels[1437:],
-        targets[1437:],
-        mean=(0.3054,),
-        std=(0.3237,),
-        num_classes=10,
-        flip=False,
-    )
+        pixels[:1437], targets[:1437], pixels[1437:], targets[1437:],
+        mean=(0.3054,), std=(0.3237,), num_classes=10, flip=False,
+    )  # fmt: skip
 
 
-def digits_8x8() -> tuple[Any, Any]:
+def digits_8x8() -> tuple[np.ndarray, np.ndarray]:
     """(images, labels) as arrays, pixels from 0 to 16, the test set last; scikit-learn, which has them too, takes a
     second to import."""
     with np.load(Path(__file__).with_name("digits.npz")) as file:

@@ -29,10 +29,6 @@ def require_packages() -> None:
     raise UsageError(f"task=transformer: {', '.join(missing)} is not installed; {remedy}")
 
 
-def _python_path() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-
-
 def fairseq(
     tool: str, *options: str, folder: Path, threads: int = 1, log: Path | None = None, **environment: str
 ) -> Generator[str, None, None]:
@@ -52,13 +48,14 @@ def fairseq(
         Diverged: fairseq stopped at numbers that are not finite.
         RuntimeError: it failed otherwise.
     """
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     child = subprocess.Popen(
         [sys.executable, "-m", f"fairseq_cli.{tool}", *options, "--user-dir", str(PLUGIN)],
         cwd=folder, text=True, errors="replace",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *map(os.path.abspath, _python_path())]),
+            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, paths))),
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": str(threads),
             **environment,
