@@ -38,29 +38,28 @@ def train(cfg: DictConfig) -> float | None:
         require(isinstance(cfg[name], int) and cfg[name] > 0, name, cfg[name], "a whole number > 0")
 
     with Run.open(cfg, select=("eval/return", "max")) as run:
-        if run.finished:
-            return score(run)
-        environment: Environment = build("dataset", cfg.dataset)
-        envs = DummyVecEnv([environment.make for _ in range(cfg.num_envs)])
-        model: Any = make_agent(cfg, envs, run.device)
-        callback = Recorder(cfg, run, environment)
-        optimizer = first_optimizer(model)
-        run.describe(parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]))
-        rooms: Rooms | None = getattr(envs.envs[0].unwrapped, "rooms", None)
-        horizon = envs.get_attr("spec")[0].max_episode_steps
-        if rooms:
-            run.describe(optimum=planning.optimal_return(rooms, horizon))
-        run.register(agent=AgentState(model, envs), callback=callback, optimizer=optimizer)
-        model.learn(cfg.steps - model.num_timesteps, callback, log_interval=None, reset_num_timesteps=False)
-        if rooms:
-            leave_policy(run, model, rooms, horizon)
-        return score(run)
-    return None  # diverged
-
-
-def score(run: Run) -> float | None:
+        if not run.finished:
+            learn(cfg, run)
+    # only now the record lies where it is looked for: one that replaces another is made beside it
     record = Record(runs_root(), run.dir.relative_to(runs_root()).as_posix())
     return None if record.status == "diverged" else mean_over_training(record.curve("eval", "return", over="step"))
+
+
+def learn(cfg: DictConfig, run: Run) -> None:
+    environment: Environment = build("dataset", cfg.dataset)
+    envs = DummyVecEnv([environment.make for _ in range(cfg.num_envs)])
+    model: Any = make_agent(cfg, envs, run.device)
+    callback = Recorder(cfg, run, environment)
+    optimizer = first_optimizer(model)
+    run.describe(parameters=sum(p.numel() for group in optimizer.param_groups for p in group["params"]))
+    rooms: Rooms | None = getattr(envs.envs[0].unwrapped, "rooms", None)
+    horizon = envs.get_attr("spec")[0].max_episode_steps
+    if rooms:
+        run.describe(optimum=planning.optimal_return(rooms, horizon))
+    run.register(agent=AgentState(model, envs), callback=callback, optimizer=optimizer)
+    model.learn(cfg.steps - model.num_timesteps, callback, log_interval=None, reset_num_timesteps=False)
+    if rooms:
+        leave_policy(run, model, rooms, horizon)
 
 
 def make_agent(cfg: DictConfig, envs: DummyVecEnv, device: torch.device) -> BaseAlgorithm:

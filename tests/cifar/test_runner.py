@@ -3,10 +3,6 @@
 import json
 import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,7 +10,6 @@ import torch
 
 from acprop.runs import load_records
 from experiments.images.train import train
-from tests.conftest import ROOT
 
 SWEEP = (
     "-m",
@@ -59,44 +54,6 @@ def test_a_sweep_leaves_its_records_and_joblib_the_same_bits(command, tmp_path):
 
     again = command(*SWEEP, ACPROP_RUNS=parallel)
     assert again.stdout.count("done already") == 4
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted(tmp_path):
-    arguments = [
-        sys.executable, "-m", "experiments.cifar", "model=vgg11", "scale=smoke", "epochs=2", "batch_size=16",
-        "checkpoint_every_s=0", "tracking=none",
-    ]  # fmt: skip
-
-    def start(runs):
-        return subprocess.Popen(
-            arguments, cwd=ROOT, env={**os.environ, "ACPROP_RUNS": str(tmp_path / runs)}, stdout=subprocess.DEVNULL
-        )
-
-    assert start("whole").wait(200) == 0
-    process = start("killed")
-    deadline = time.time() + 100
-    while time.time() < deadline:
-        found = list((tmp_path / "killed").glob("cifar/*/*/*/checkpoint.pt"))
-        if (
-            found and torch.load(found[0], weights_only=True)["step"] > 100
-        ):  # 90 steps an epoch: in the middle of the second
-            break
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    os.environ["ACPROP_RUNS"] = str(tmp_path / "killed")
-    (record,) = load_records("cifar")
-    assert record.status == "running"
-    step = torch.load(record.path / "checkpoint.pt", weights_only=True)["step"]
-    assert step > 90
-    assert step % 90, "killed between epochs; the test wants mid-epoch"
-    assert start("killed").wait(200) == 0
-    (resumed,) = load_records("cifar")
-    assert resumed.summary["attempts"] == 2
-    os.environ["ACPROP_RUNS"] = str(tmp_path / "whole")
-    (whole,) = load_records("cifar")
-    assert numbers(resumed) == numbers(whole)
 
 
 def test_missing_data_is_one_line(command, tmp_path):

@@ -1,12 +1,5 @@
 """The GAN runner as a user starts it: real processes, real records, real files."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from copy import deepcopy
 
 import pytest
@@ -19,30 +12,11 @@ from experiments.gan.train import fixed_noise, follow, gan_step, generate, pixel
 from experiments.images import data
 from experiments.images import train as supervised
 from tests.cifar.test_runner import write_cifar10
-from tests.conftest import ROOT
 from tests.gan.test_fid import SMALL, write_random_inception
 
 CPU = torch.device("cpu")
 NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
 SMOKE = ("scale=smoke", "width=0.0625", *SMALL)
-
-
-def lines(record):
-    entries = [json.loads(line) for line in (record.path / "metrics.jsonl").read_text().splitlines()]
-    return [{**entry, "wall_s": 0} for entry in entries]
-
-
-def state(record):
-    def flat(value, name=""):
-        if torch.is_tensor(value):
-            yield name, value.numpy().tobytes()
-        elif isinstance(value, dict | list | tuple):
-            for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from flat(child, f"{name}.{key}")
-        else:
-            yield name, value
-
-    return dict(flat(torch.load(record.path / "checkpoint.pt", weights_only=True)["objects"]))
 
 
 @pytest.mark.slow
@@ -72,52 +46,6 @@ def test_a_sweep_leaves_records_pictures_and_the_report(command, tmp_path):
     assert "SAGAN best" in (results / "tables" / "table4_feature_fid_digits_smoke.md").read_text()
     assert (results / "figures" / "table4_feature_fid_digits_smoke.png").stat().st_size > 10_000
     assert (results / "figures" / "table4_feature_fid_digits_smoke_samples_acprop.png").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_equals_uninterrupted(tmp_path):
-    # the cell with everything that has a state: spectral norm, class norms, attention, a loss with real images, average
-    cell = ("model=sagan", "model.d_steps=1", "model.loss=rasgan", "ema=0.9")
-    arguments = [
-        sys.executable, "-m", "experiments.gan", *cell, *SMOKE, "steps=12", "fid_every=4", "checkpoint_every_s=0",
-    ]  # fmt: skip
-
-    def start(runs):
-        return subprocess.Popen(
-            arguments, cwd=ROOT, env={**os.environ, "ACPROP_RUNS": str(tmp_path / runs)}, stdout=subprocess.DEVNULL
-        )
-
-    assert start("whole").wait(200) == 0
-    shutil.copytree(
-        tmp_path / "whole" / "features", tmp_path / "killed" / "features"
-    )  # the classifier is not the matter
-    process = start("killed")
-    deadline = time.time() + 200
-    while time.time() < deadline:
-        found = list((tmp_path / "killed").glob("gan/*/*/*/checkpoint.pt"))
-        if found and torch.load(found[0], weights_only=True)["step"] > 4:  # in the middle of the second epoch
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    os.environ["ACPROP_RUNS"] = str(tmp_path / "killed")
-    (record,) = load_records("gan")
-    assert record.status == "running"
-    step = torch.load(record.path / "checkpoint.pt", weights_only=True)["step"]
-    assert 4 < step < 12
-    assert step % 4, "killed between epochs; the test wants mid-epoch"
-    assert start("killed").wait(200) == 0
-    (resumed,) = load_records("gan")
-    assert resumed.summary["attempts"] == 2
-    os.environ["ACPROP_RUNS"] = str(tmp_path / "whole")
-    (whole,) = load_records("gan")
-    assert lines(resumed) == lines(whole)
-    assert state(resumed) == state(whole)
-    for picture in (whole.path / "samples").iterdir():
-        assert (resumed.path / "samples" / picture.name).read_bytes() == picture.read_bytes()
-    assert {k: whole.summary[k] for k in ("final", "best", "steps", "collapsed")} == {
-        k: resumed.summary[k] for k in ("final", "best", "steps", "collapsed")
-    }
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A killed run goes on as if nothing had happened: real processes, bit for bit, for each kind of agent."""
+"""A killed run goes on as if nothing had happened, bit for bit: the agents that scripts/chaos.py leaves out."""
 
 import json
 import os
@@ -10,10 +10,6 @@ import torch
 from acprop.runs import load_records
 
 CELLS = {
-    "dqn": [
-        "dataset=four_rooms", "optimizer=acprop", "steps=800", "eval_every=300", "num_envs=2",
-        "model.learning_starts=100", "model.buffer_size=500",  # learns early, and the memory wraps around
-    ],
     "ppo": ["dataset=cartpole", "optimizer=adabelief", "steps=1024", "eval_every=512"],
     "sac": ["dataset=pendulum", "optimizer=adashift", "steps=400", "eval_every=150"],
 }  # fmt: skip

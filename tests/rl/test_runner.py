@@ -46,6 +46,16 @@ def test_the_record_holds_what_a_reader_asks_for(configure):
     assert value == pytest.approx(record.summary["final"]["policy/return"]), "the picture shows the measured policy"
 
 
+def test_a_forced_run_takes_the_place_of_the_finished_one(configure):
+    cell = (*SMOKE, "tracking.mode=disabled", "steps=300")
+    score = train(configure("rl", *cell))
+    (before,) = load_records("rl")
+    assert train(configure("rl", *cell, "force=true")) == score
+    (after,) = load_records("rl")
+    assert after.summary["wall_s"] != before.summary["wall_s"], "another run"
+    assert after.summary["final"] == before.summary["final"]
+
+
 def test_update_telemetry_is_what_the_optimizer_did(configure):
     """SGD without momentum moves a weight by lr times its clipped gradient: the largest step over lr stays below the
     clip; and the ratio is that of the norms."""

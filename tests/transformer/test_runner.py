@@ -3,11 +3,7 @@
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +14,7 @@ from acprop.runs.conf import roster
 from experiments.transformer import checkpoints
 from experiments.transformer.translate import train
 from tests.conftest import ROOT
-from tests.transformer.conftest import SMOKE, write_archive
+from tests.transformer.conftest import write_archive
 
 
 def summary(folder):
@@ -75,47 +71,6 @@ def test_the_average_is_the_mean_of_the_last_checkpoints(trained):
     assert not all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(folder / "checkpoint3.pt")
     assert unsafe, "without the plugin's list torch would refuse the file"
-
-
-def start(session, runs):
-    return subprocess.Popen(
-        [sys.executable, *SMOKE, "tracking=none"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True,
-        env={**session, "ACPROP_RUNS": str(runs)},
-    )  # fmt: skip
-
-
-def wait_for(condition, seconds=200):
-    deadline = time.time() + seconds
-    while not condition():
-        assert time.time() < deadline
-        time.sleep(0.02)
-
-
-def children(pid):
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-@pytest.mark.xdist_group("trained")
-@pytest.mark.slow
-def test_stopped_or_killed_and_resumed_equals_uninterrupted(trained, session, tmp_path):
-    runs = tmp_path / "runs"
-
-    def epochs_done():
-        return sum(len(path.read_text().splitlines()) for path in runs.glob("transformer/*/*/*/metrics.jsonl")) // 6
-
-    for stop, after in ((signal.SIGTERM, 1), (signal.SIGKILL, 2)):
-        process = start(session, runs)
-        wait_for(lambda after=after: epochs_done() >= after)
-        (fairseq,) = children(process.pid)
-        process.send_signal(stop)
-        code = process.wait(60)
-        (folder,) = runs.glob("transformer/*/*/seed=0")
-        assert code == (143 if stop is signal.SIGTERM else -signal.SIGKILL)
-        assert summary(folder)["status"] == ("interrupted" if stop is signal.SIGTERM else "running")
-        wait_for(lambda child=fairseq: not Path(f"/proc/{child}").exists(), 30)
-    assert start(session, runs).wait(200) == 0
-    assert summary(folder)["attempts"] == 3
-    assert numbers(folder) == numbers(trained)
 
 
 @pytest.mark.slow
