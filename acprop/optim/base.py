@@ -55,7 +55,7 @@ class AdaptiveOptimizer(Optimizer):
 
     Args:
         params: parameters, named parameters or parameter groups.
-        lr: learning rate; a 0-dim tensor is taken too.
+        lr: learning rate; a tensor of one element is taken too.
         betas: two decay rates in [0, 1); which averages they belong to, the optimizer says. 1-element tensors are
             read once.
         eps: keeps denominators from zero; where it enters, the optimizer says.
@@ -192,6 +192,8 @@ class AdaptiveOptimizer(Optimizer):
             columns: list[list[Tensor]] = [[] for _ in self._names(group)]
             rehearsal = self._is_rehearsal(group)
             self._init_group(group, params, grads, steps, *columns)
+            if isinstance(group["lr"], Tensor) and group["lr"].dim():
+                group = {**group, "lr": group["lr"].reshape(())}
             if params and not rehearsal:
                 self._step_group(group, params, grads, steps, columns)
         return loss

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from acprop.optim.base import TINY, AdaptiveOptimizer, Group, Options, add_scaled, descend
-from acprop.optim.tensors import Scalar, T
+from acprop.optim.tensors import Scalar, T, TensorList, share
 
 
 class LaProp(AdaptiveOptimizer):
@@ -64,8 +64,8 @@ class LaProp(AdaptiveOptimizer):
     ) -> None:
         if group["variant"] == "script":
             beta1 = group["betas"][0]
-            for average in columns[2]:
-                average.mul_(beta1).add_((1 - beta1) * group["lr"])
+            averages = TensorList(share((average, average))[0] for average in columns[2])
+            averages.mul_(beta1).add_((1 - beta1) * group["lr"])
         super()._step_group(group, params, grads, steps, columns)
 
     def _update(self, param: T, grad: T, *state: T, group: Group, t: Scalar) -> None:

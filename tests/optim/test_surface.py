@@ -118,3 +118,22 @@ def test_one_element_tensors_as_betas_are_numbers():
             x.grad = x.detach().clone()
             optimizer.step()
     assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("options", [{}, {"foreach": False}, {"capturable": True}])
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_a_one_element_tensor_as_lr_is_a_number(cls, options):
+    def trained(lr):
+        params = [torch.ones(shape, dtype=torch.float64, requires_grad=True) for shape in ((), (1,), (2, 3))]
+        optimizer = cls(params, lr=lr, **options)
+        for _ in range(12):  # AdaShift steps after ten
+            for p in params:
+                p.grad = p.detach().clone()
+            optimizer.step()
+        return params
+
+    expected = trained(0.01)
+    assert not torch.equal(expected[2], torch.ones(2, 3))
+    for lr in (torch.tensor(0.01, dtype=torch.float64), torch.tensor([0.01], dtype=torch.float64)):
+        for p, q in zip(trained(lr), expected, strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-12, atol=0)
