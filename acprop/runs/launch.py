@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from acprop.runs.conf import CONF, options
 from acprop.runs.errors import UsageError, explain_system
 from acprop.runs.identity import data_root, runs_root
-from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_with
+from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_at_once, end_with
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
@@ -112,6 +112,7 @@ def launch(task: str, run: Callable[[DictConfig], Any], report: Callable[[str], 
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with(os.getppid())
     job = Job(task, run)
+    end_at_once()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="acprop-") as job.workers,

@@ -120,6 +120,17 @@ def test_what_a_process_was_started_to_ignore_it_ignores():
     assert status()[0] == "done"
 
 
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_a_command_that_has_done_its_work_ends_by_a_signal_with_the_same_code(kind):
+    process = start(
+        "-c", "import atexit, os, sys; from acprop.runs.launch import launch\n"
+        f"atexit.register(os.kill, os.getpid(), {kind})\n"
+        "sys.argv[1:] = ['scale=smoke']; launch('theory', lambda cfg: print('done'), lambda task: print('reported'))",
+    )  # fmt: skip
+    assert process.communicate(timeout=60) == ("done\nreported\n", "")
+    assert process.returncode == 128 + kind
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SIGNALS)
 def test_a_command_says_one_line(kind, tmp_path):
