@@ -1,4 +1,4 @@
-"""A data set that is corrupt or half downloaded: one line that names the file or folder and the remedy, and no record."""
+"""A data set that is corrupt or half downloaded: one line that names its place and the remedy, and no record."""
 
 import gzip
 import importlib
@@ -41,18 +41,14 @@ def put(content):
     return lambda path: path.write_bytes(content)
 
 
-def fashion_mnist(damage, packed=True):
+def fashion_mnist(damage):
     folder = data_root() / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
     for part, count in (("train", 40), ("t10k", 20)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
             content = struct.pack(f">{1 + len(shape)}i", 0x800 + len(shape), *shape) + bytes(int(np.prod(shape)))
-            path = folder / f"{part}-{kind}-ubyte"
-            if packed:
-                path.with_name(path.name + ".gz").write_bytes(gzip.compress(content))
-            else:
-                path.write_bytes(content)
-    damage(folder / f"train-images-idx3-ubyte{'.gz' if packed else ''}")
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
+    damage(folder / "train-images-idx3-ubyte.gz")
 
 
 def iwslt(damage):
@@ -67,13 +63,6 @@ def prepared(damage):
         for language in ("de", "en"):
             (folder / f"{split}.{language}").write_text("eins zwei drei\n" * count)
     damage(folder / "train.de")
-
-
-def catalogue(damage):
-    from tests.transformer.test_catalogues import write_catalogues
-
-    write_catalogues(data_root() / "catalogues")
-    damage(next((data_root() / "catalogues").rglob("*.mo")))
 
 
 CASES = {
@@ -92,20 +81,28 @@ CASES = {
     "fashion_mnist garbage": ("cifar", "dataset=fashion_mnist tuned=none", fashion_mnist, put(b"<html>404</html>")),
     "fashion_mnist empty": ("cifar", "dataset=fashion_mnist tuned=none", fashion_mnist, put(b"")),
     "fashion_mnist packed garbage": (
-        "cifar", "dataset=fashion_mnist tuned=none", fashion_mnist, put(gzip.compress(b"garbage")),
+        "cifar",
+        "dataset=fashion_mnist tuned=none",
+        fashion_mnist,
+        put(gzip.compress(b"garbage")),
     ),
     "fashion_mnist too few images": (
-        "cifar", "dataset=fashion_mnist tuned=none", fashion_mnist,
+        "cifar",
+        "dataset=fashion_mnist tuned=none",
+        fashion_mnist,
         put(gzip.compress(struct.pack(">4i", 0x803, 9, 28, 28) + bytes(9 * 784))),
     ),
     "iwslt half an archive": ("transformer", "dataset=iwslt14_de_en", iwslt, half),
     "iwslt garbage": ("transformer", "dataset=iwslt14_de_en", iwslt, put(b"<html>404</html>")),
     "iwslt empty": ("transformer", "dataset=iwslt14_de_en", iwslt, put(b"")),
-    "prepared text of another coding": ("transformer", "dataset=iwslt14_de_en", prepared, put("für\n".encode("latin1") * 60)),
+    "prepared text of another coding": (
+        "transformer",
+        "dataset=iwslt14_de_en",
+        prepared,
+        put("für\n".encode("latin1") * 60),
+    ),
     "prepared text cut short": ("transformer", "dataset=iwslt14_de_en", prepared, half),
     "prepared text empty": ("transformer", "dataset=iwslt14_de_en", prepared, put(b"")),
-    "a catalogue half": ("transformer", "dataset=catalogues_de_en tuned=none", catalogue, half),
-    "a catalogue of garbage": ("transformer", "dataset=catalogues_de_en tuned=none", catalogue, put(b"garbage")),
 }
 
 

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from acprop.runs.errors import Diverged, UsageError, require, require_one_of
+from acprop.runs.errors import Diverged, UsageError, require, require_one_of, whole_data
 from acprop.runs.identity import data_root, runs_root
 from acprop.runs.record import Record, load_records, write_atomically
 
@@ -22,6 +22,7 @@ __all__ = [
     "require",
     "require_one_of",
     "runs_root",
+    "whole_data",
     "write_atomically",
 ]
 

@@ -1,7 +1,9 @@
 """What goes wrong: a user's mistake is one line and exit code 2; everything else is a bug and keeps its traceback."""
 
+import contextlib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 # what a disk or its owner refuses -> the remedy
@@ -32,6 +34,26 @@ def require(condition: bool, argument: str, value: Any, allowed: str) -> None:
 def require_one_of(argument: str, value: Any, allowed: Iterable[Any]) -> None:
     allowed = list(allowed)
     require(value in allowed, argument, value, f"choose one of {', '.join(map(str, allowed))}")
+
+
+@contextlib.contextmanager
+def whole_data(dataset: str, place: Path, instead: str) -> Iterator[None]:
+    """Reads the files of a data set. Whatever a reader stumbles over, and readers raise anything, is said in one line.
+
+    Args:
+        place: the file or folder that the data set is.
+        instead: a data set that needs no file.
+    """
+    try:
+        yield
+    except (UsageError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(
+            f"dataset={dataset}: {place} does not hold the whole data set ({reason}); remove it and get it again, or "
+            f"run dataset={instead}"
+        ) from error
 
 
 def explain_system(error: Exception) -> str | None:

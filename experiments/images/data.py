@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acprop.runs import UsageError, data_root, require
+from acprop.runs import UsageError, data_root, require, whole_data
 
 PADDING = 4
 EVAL_BATCH = 500
@@ -149,6 +149,18 @@ class ImageData(Images):
     crop: bool = True
 
     device = torch.device("cpu")  # where batches lie: `to`
+
+    def __post_init__(self) -> None:
+        for part, images, labels in (
+            ("training", self.train_images, self.train_labels), ("test", self.test_images, self.test_labels),
+        ):  # fmt: skip
+            if images.dtype != torch.uint8 or images.shape != (len(images), len(self.mean), 32, 32):
+                raise ValueError(f"{part} images {images.dtype} {tuple(images.shape)}, not uint8 (N, C, 32, 32)")
+            if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or not len(labels):
+                raise ValueError(f"{len(images)} {part} images, but labels {labels.dtype} {tuple(labels.shape)}")
+            first, last = int(labels.min()), int(labels.max())
+            if first < 0 or last >= self.num_classes:
+                raise ValueError(f"{part} labels from {first} to {last}, not 0 to {self.num_classes - 1}")
 
     @property
     def channels(self) -> int:
@@ -290,14 +302,15 @@ def fashion_mnist() -> ImageData:
     elif not all(here):
         for name, checksum in cls.resources:
             download("fashion_mnist", [mirror + name for mirror in cls.mirrors], raw / name, checksum)
-    train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
-    published = all(not (raw / n).exists() or md5_of(raw / n) == checksum for n, checksum in cls.resources)
-    return ImageData(
-        F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(),
-        F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
-        mean=(0.2190,), std=(0.3318,), num_classes=10, flip=True, crop=False,
-        published=published or raw == DEBIAN_FASHION_MNIST,
-    )  # fmt: skip
+    with whole_data("fashion_mnist", raw, "digits"):
+        train_images, train_labels, test_images, test_labels = (_read_idx(raw / name) for name in names)
+        published = all(not (raw / n).exists() or md5_of(raw / n) == checksum for n, checksum in cls.resources)
+        return ImageData(
+            F.pad(train_images.unsqueeze(1), [2] * 4), train_labels.long(),
+            F.pad(test_images.unsqueeze(1), [2] * 4), test_labels.long(),
+            mean=(0.2190,), std=(0.3318,), num_classes=10, flip=True, crop=False,
+            published=published or raw == DEBIAN_FASHION_MNIST,
+        )  # fmt: skip
 
 
 def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float, ...], num_classes: int) -> ImageData:
@@ -321,22 +334,16 @@ def _cifar(class_name: str, name: str, mean: tuple[float, ...], std: tuple[float
             "meta": {**cls.meta, "md5": None},
         },
     )
-    try:
-        train, test = unchecked(root, train=True), unchecked(root, train=False)
-    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(
-            f"dataset={name}: {root / cls.base_folder} does not hold a whole {class_name} ({reason}); "
-            f"remove the folder to fetch it again, or run dataset=digits"
-        ) from error
-    published = all(
-        md5_of(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list
-    )
 
     def tensors(part: Any) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
 
-    return ImageData(*tensors(train), *tensors(test), mean, std, num_classes, flip=True, published=published)
+    with whole_data(name, root / cls.base_folder, "digits"):
+        published = all(
+            md5_of(root / cls.base_folder / file) == checksum for file, checksum in cls.train_list + cls.test_list
+        )
+        sides = [tensors(unchecked(root, train=train)) for train in (True, False)]
+        return ImageData(*sides[0], *sides[1], mean, std, num_classes, flip=True, published=published)
 
 
 def _read_idx(path: Path) -> Tensor:

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from acprop.runs import UsageError, data_root, require, write_atomically
+from acprop.runs import UsageError, data_root, require, whole_data, write_atomically
 from experiments.transformer import cldr as embedded
 from experiments.transformer.child import fairseq
 
@@ -35,6 +35,7 @@ class Corpus:
         folder: what fairseq-preprocess wrote.
         source, target: language codes.
         sizes: pairs in train, valid and test.
+        longest: tokens of the longest sentence, its end included.
         published: whether it is the published one; None where nothing is published.
         facts: what else a record says of it.
     """
@@ -43,6 +44,7 @@ class Corpus:
     source: str
     target: str
     sizes: dict[str, int]
+    longest: int
     published: bool | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -207,9 +209,19 @@ def write_text(folder: Path, splits: dict[str, Pairs], source: str, target: str,
             write_atomically(folder / f"{split}.{language}", text)
 
 
+def measure(folder: Path, split: str, source: str, target: str) -> tuple[int, int]:
+    """Pairs of a split; tokens of its longest sentence, its end included."""
+    sides = [(folder / f"{split}.{language}").read_bytes().decode() for language in (source, target)]
+    counts = [text.count("\n") for text in sides]
+    if counts[0] != counts[1] or not counts[0]:
+        raise ValueError(f"{split}.{source} and {split}.{target} have {counts[0]} and {counts[1]} lines")
+    return counts[0], 1 + max(len(line.split()) for text in sides for line in text.split("\n"))
+
+
 def binarize(folder: Path, source: str, target: str) -> Corpus:
     """fairseq-preprocess with a dictionary for each side, once."""
-    sizes = {split: (folder / f"{split}.{target}").read_bytes().count(b"\n") for split in SPLITS}
+    with whole_data(folder.relative_to(data_root()).parts[0], folder, "cldr_de_en"):
+        sizes, longest = zip(*(measure(folder, split, source, target) for split in SPLITS), strict=True)
     binary = folder / "bin"
     if not binary.exists():
         temporary = folder / ".bin"
@@ -219,4 +231,4 @@ def binarize(folder: Path, source: str, target: str) -> Corpus:
         for _ in fairseq("preprocess", *options, folder=folder):
             pass  # its log is in the folder that it makes
         temporary.rename(binary)
-    return Corpus(binary, source, target, sizes)
+    return Corpus(binary, source, target, dict(zip(SPLITS, sizes, strict=True)), max(longest))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from acprop.runs import UsageError, data_root
+from acprop.runs import UsageError, data_root, whole_data
 from experiments.images.data import download
 from experiments.transformer.corpus import Corpus, Pairs, clean, lowercase, prepare, tokenize_pairs
 
@@ -45,7 +45,8 @@ def ted(
 def _read(folder: Path, name: str, pair: str, url: str | None) -> Texts:
     if (folder / pair).is_dir():
         paths = [path for path in sorted((folder / pair).iterdir()) if path.is_file() and not is_macos(path.name)]
-        return {path.name: path.read_bytes().decode() for path in paths}
+        with whole_data(name, folder / pair, "cldr_de_en"):
+            return {path.name: path.read_bytes().decode() for path in paths}
     archive = folder / f"{pair}.tgz"
     if url:
         download(name, [url], archive, None, embedded="cldr_de_en")
@@ -54,12 +55,9 @@ def _read(folder: Path, name: str, pair: str, url: str | None) -> Texts:
             f"dataset={name}: {archive} is not there, and it has no public address: place IWSLT's archive there, or "
             f"set ACPROP_DATA to the folder that holds {name}/; dataset=cldr_de_en runs now, without any download"
         )
-    try:
-        with tarfile.open(archive) as tar:
-            files = [(Path(member.name).name, tar.extractfile(member)) for member in tar if member.isfile()]
-            return {name: file.read().decode() for name, file in files if file and pair in name and not is_macos(name)}
-    except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"dataset={name}: {archive} is no whole archive ({error}); get it again") from error
+    with whole_data(name, archive, "cldr_de_en"), tarfile.open(archive) as tar:
+        files = [(Path(member.name).name, tar.extractfile(member)) for member in tar if member.isfile()]
+        return {name: file.read().decode() for name, file in files if file and pair in name and not is_macos(name)}
 
 
 def _splits(texts: Texts, source: str, target: str, test_sets: Sequence[str] | None, folder: Path) -> dict[str, Pairs]:

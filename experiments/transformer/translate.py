@@ -34,7 +34,9 @@ def train(cfg: DictConfig) -> float | None:
     with Run.open(cfg, select=("valid/bleu", "max")) as run:
         if run.finished:
             return run.summary["final"].get("valid/bleu") if run.summary["status"] == "done" else None
-        corpus = build("dataset", cfg.dataset)
+        corpus: Corpus = build("dataset", cfg.dataset)
+        allowed = f"at least {corpus.longest}, for the longest sentence of dataset={cfg.names.dataset}"
+        require(cfg.max_tokens >= corpus.longest, "max_tokens", cfg.max_tokens, allowed)
         folder, cpu = run.dir / "fairseq", run.device.type == "cpu"
         run.describe(languages=f"{corpus.source}-{corpus.target}", **{f"{k}_size": n for k, n in corpus.sizes.items()})
         run.describe(**corpus.facts)

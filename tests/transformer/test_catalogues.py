@@ -225,7 +225,7 @@ def text_only(monkeypatch):
 
     def sizes(folder, source, target):
         counts = {split: len((folder / f"{split}.{source}").read_text().splitlines()) for split in corpus.SPLITS}
-        return corpus.Corpus(folder, source, target, counts)
+        return corpus.Corpus(folder, source, target, counts, longest=20)
 
     monkeypatch.setattr(corpus, "binarize", sizes)
 

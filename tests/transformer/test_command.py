@@ -17,7 +17,7 @@ from experiments.transformer.command import generation_options, training_options
 from experiments.transformer.corpus import Corpus
 
 CELLS = sorted((CONF / "transformer" / "tuned" / "iwslt14_de_en" / "transformer_iwslt").glob("*.yaml"))
-CORPUS = Corpus(Path("data-bin"), "de", "en", {"train": 160239, "valid": 7283, "test": 6750})
+CORPUS = Corpus(Path("data-bin"), "de", "en", {"train": 160239, "valid": 7283, "test": 6750}, longest=176)
 # The authors' DE-EN setting, as fairseq spells it.
 PUBLISHED = {
     "--arch": "transformer_iwslt_de_en", "--share-decoder-input-output-embed": None,
@@ -112,6 +112,7 @@ def test_a_resumed_run_says_where_from_and_a_lost_checkpoint_is_named(configure,
         ("width=0.01", "width=0.01 is not possible: 512 x width must be a multiple of heads=4"),
         ("telemetry=5", "telemetry=5"),
         ("max_tokens=1.5", "max_tokens=1.5"),
+        ("max_tokens=4", "max_tokens=4 is not possible: at least "),
         ("average_last=9", "average_last=9 is not possible: at most epochs=2"),
         ("dropout=1", "dropout=1"),
         ("dataset=digits", "dataset='digits' is not possible"),

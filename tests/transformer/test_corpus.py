@@ -116,7 +116,7 @@ def test_a_broken_archive_is_one_line(configure):
     write_archive(folder)
     whole = (folder / "de-en.tgz").read_bytes()
     (folder / "de-en.tgz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match="no whole archive"):
+    with pytest.raises(UsageError, match="does not hold the whole data set"):
         build("dataset", cfg.dataset)
     texts = {"train.tags.de-en.de": "a\nb\n", "train.tags.de-en.en": "a\n"}
     with pytest.raises(UsageError, match="2 source lines, 1 target lines"):
