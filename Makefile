@@ -42,9 +42,10 @@ help: ## list the targets
 	@$(MAKE) --no-print-directory help >&2
 	@exit 2
 
+# What is never imported is never compiled: half the time of the installation
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install -q -c constraints.txt -e '.[suite,launchers,dev]'
+	.venv/bin/pip install -q --no-compile -c constraints.txt -e '.[suite,launchers,dev]'
 	@touch $@
 
 setup: .venv/.ready ## create .venv with the tested versions
