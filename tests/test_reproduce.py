@@ -46,14 +46,29 @@ def test_what_settles_most_per_minute_comes_first_and_every_row_of_the_plan_is_t
 
 
 def test_what_is_finished_is_not_done_again_and_says_how_long_it_takes(monkeypatch):
+    cell = ("dataset=cifar10", "model=vgg11", "optimizer=adam", "seed=0", "scale=paper")
     summary = {
-        "status": "done", "scale": "paper", "task": "cifar", "dataset": "cifar10", "model": "vgg11",
-        "optimizer": "adam", "seed": 0, "device": reproduce.this_device(), "wall_s": 600.0,
+        "status": "done", "scale": "paper", "task": "cifar", "model": "vgg11", "device": reproduce.this_device(),
+        "wall_s": 600.0,
     }  # fmt: skip
-    monkeypatch.setattr(reproduce, "load_records", lambda: [SimpleNamespace(summary=summary)])
-    todo = [one for one in reproduce.units([]) if one.name.startswith("Fig 6: VGG-11")]
-    assert len(todo) == 34
-    assert {one.minutes for one in todo} == {10.0}
+    record = SimpleNamespace(summary=summary, folder=reproduce.folder_of("cifar", cell))
+    monkeypatch.setattr(reproduce, "load_records", lambda: [record])
+
+    def todo(*overrides):
+        return [one for one in reproduce.units(overrides) if one.name.startswith("Fig 6: VGG-11")]
+
+    assert len(todo()) == len(todo("tracking=none")) == 34
+    assert {one.minutes for one in todo()} == {10.0}
+    assert len(todo("epochs=3")) == 35, "another run of the same names"
+
+
+def test_an_override_that_there_is_not_is_one_line(monkeypatch, capsys):
+    record = SimpleNamespace(
+        summary={"status": "diverged", "scale": "paper"}, folder="cifar/cifar10-vgg11/adam-0/seed=0"
+    )
+    monkeypatch.setattr(reproduce, "load_records", lambda: [record])
+    assert reproduce.main(["--budget", "9m", "epoch=3"]) == 2
+    assert capsys.readouterr().err.startswith("error: epoch: there is no such setting (did you mean epochs?)")
 
 
 @pytest.mark.slow
