@@ -6,6 +6,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from acprop.report.beyond import (
     best_of,
@@ -13,6 +14,7 @@ from acprop.report.beyond import (
     on_edge,
     oriented,
     profile,
+    rank,
     relative,
     sensitivity,
     stratified,
@@ -84,3 +86,22 @@ def test_the_bootstrap_is_stratified_and_covers():
     low, high = stratified(lambda tasks: profile(tasks, [0.0, 10.0]), [[1.0, -1.0, 2.0], [1.0, 1.0]])
     assert low.shape == high.shape == (2,)
     assert (low[0] < 5 / 6 < high[0], high[1]) == (True, 0.0)
+
+
+def test_ranks_of_several_tasks_by_their_definitions():
+    """Friedman's statistic written out, and the critical values of Demsar's Table 5 (a)."""
+    scores = np.random.default_rng(3).normal(size=(4, 14)).round(1)  # with ties
+    found = rank(scores)
+    places = np.array([[1 + (task > one).sum() + ((task == one).sum() - 1) / 2 for one in task] for task in scores.T])
+    assert found.mean == pytest.approx(places.mean(0))
+    ties = sum(n**3 - n for task in scores.T for n in np.unique(task, return_counts=True)[1])
+    statistic = 12 * 14 / (4 * 5) * ((places.mean(0) - 2.5) ** 2).sum() / (1 - ties / (14 * (4**3 - 4)))
+    assert found.p == pytest.approx(chi2.sf(statistic, 3))
+    for k, q in {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 10: 3.164}.items():
+        assert rank(np.zeros((k, 6))).apart == pytest.approx(q * math.sqrt(k * (k + 1) / 36), abs=2e-3)
+
+
+def test_ranks_where_all_are_equal_or_two():
+    assert rank([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])[:1] == ([2.0, 2.0, 2.0],)
+    two = rank([[2.0, 0.0], [1.0, 5.0]])
+    assert (two.mean, math.isnan(two.p)) == ([1.5, 1.5], True)

@@ -2,6 +2,7 @@
 Pure functions of scores; larger is better throughout (`oriented` turns those of which smaller is better).
 
 aggregates   Agarwal et al., Deep RL at the edge of the statistical precipice (2021): IQM, performance profiles
+ranks        Demsar, Statistical comparisons of classifiers over multiple data sets (2006): Friedman, Nemenyi
 tuning       Dodge et al., Show your work (2019): the best of k trials
 time         Dahl et al., Benchmarking neural network training algorithms (2023): time to a target
 """
@@ -140,3 +141,26 @@ def stratified(statistic: Any, tasks: Runs, level: float = 0.95) -> tuple[Any, A
     drawn = [random.choice(np.array(runs, float), (RESAMPLES, len(runs))) for runs in tasks]
     low, high = np.quantile(statistic(drawn), ((1 - level) / 2, (1 + level) / 2), axis=0)
     return low, high
+
+
+class Ranks(NamedTuple):
+    """mean: rank over tasks of each optimizer, 1 is best, ties share. p: of Friedman's test that all are alike; nan of
+    two optimizers, or where all are equal. apart: by how much two mean ranks must differ at least, at 5 % over all
+    pairs (Nemenyi's critical difference)."""
+
+    mean: list[float]
+    p: float
+    apart: float
+
+
+def rank(scores: Sequence[Sequence[float]]) -> Ranks:
+    """Of optimizers that have a score, larger is better, for each of the same tasks: (optimizers, tasks)."""
+    import numpy as np
+    from scipy.stats import friedmanchisquare, rankdata, studentized_range
+
+    values = np.asarray(scores, float)
+    optimizers, tasks = values.shape
+    different = optimizers > 2 and any(len(set(task)) > 1 for task in values.T)
+    apart = studentized_range.ppf(0.95, optimizers, math.inf) * math.sqrt(optimizers * (optimizers + 1) / (12 * tasks))
+    p = friedmanchisquare(*values).pvalue if different else math.nan
+    return Ranks(rankdata(-values, axis=0).mean(1).tolist(), float(p), float(apart))

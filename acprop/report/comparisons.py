@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from acprop.report.artefacts import Artefact, Cell, table
 from acprop.report.beyond import (
+    Ranks,
     best_of,
     iqm,
     on_edge,
     oriented,
     profile,
+    rank,
     relative,
     sensitivity,
     stratified,
@@ -133,33 +135,41 @@ def _speed_told(group: Sequence[Record], row: Mapping[str, object]) -> list[Cell
 def tasks(
     name: str, part: str, what: str, cells: Cells, models: Sequence[str], labels: Sequence[str], score: Score
 ) -> Artefact:
-    """The interquartile mean over all runs of all models, and shares of them above SHARES of the best."""
+    """The interquartile mean over all runs of all models, shares of them above SHARES of the best, and mean ranks."""
     raw = {
         label: [[math.nan if failed(r) else score.of(r) for r in cells[model, label]] for model in models]
         for label in labels
     }
     shares = relative(raw, [score.largest] * len(models))
+    ranks = rank([[fmean(runs) for runs in shares[label]] for label in labels])
     rows: list[list[str | Cell]] = []
     long: list[dict[str, object]] = []
-    for label in labels:
+    for label, place in zip(labels, ranks.mean, strict=True):
         middle, (low, high) = float(iqm(shares[label])), stratified(iqm, shares[label])
         above = profile(shares[label], SHARES)
         group = [record for model in models for record in cells[model, label]]
-        texts = [f"{middle:.3f} [{low:.3f}, {high:.3f}]", *(f"{one:.0%}" for one in above)]
+        texts = [f"{middle:.3f} [{low:.3f}, {high:.3f}]", *(f"{one:.0%}" for one in above), f"{place:.2f}"]
         rows.append([row_label(label), *(Cell(text, records=group) for text in texts)])
         long.append(
             {"optimizer": label, "runs": len(group), "failed": sum(map(failed, group)), "iqm": middle, "low": low}
             | {"high": high, **{f"above_{share:g}": one for share, one in zip(SHARES, above, strict=True)}}
+            | {"mean_rank": place}
         )
     records = [record for model in models for label in labels for record in cells[model, label]]
     caption = (
         f"{what}: all {len(models)} models together ({', '.join(map(model_name, models))}). Scores are shares of the "
         "best optimizer's mean on the same model, a failed run is worth 0. IQM: mean of the middle half of all runs, "
         "95 % bootstrap interval, runs drawn within each model; then the share of runs, each model counting the same, "
-        f"above a share of the best. {provenance(records)}"
+        "above a share of the best; then the mean over models of its rank by mean share, 1 is best. "
+        f"{_ranks_told(ranks)} {provenance(records)}"
     )
-    header = ["optimizer", "IQM", *(f"above {share:g}" for share in SHARES)]
+    header = ["optimizer", "IQM", *(f"above {share:g}" for share in SHARES), "mean rank"]
     return table(name, part, caption, records, header, rows, long)
+
+
+def _ranks_told(ranks: Ranks) -> str:
+    p = "" if math.isnan(ranks.p) else f"Friedman's test that all ranks are alike: p = {ranks.p:.2g}. "
+    return f"{p}Two mean ranks are apart, at 5 % over all pairs (Nemenyi), if they differ by {ranks.apart:.2f}."
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
