@@ -1,6 +1,10 @@
 """What is asked beyond the paper, against transcriptions and counts by hand."""
 
+import importlib
+import importlib.util
 import math
+import sys
+import types
 from itertools import combinations
 from statistics import fmean
 
@@ -9,6 +13,7 @@ import pytest
 from scipy.stats import chi2
 
 from acprop.report.beyond import (
+    RESAMPLES,
     best_of,
     iqm,
     on_edge,
@@ -76,6 +81,34 @@ def test_iqm_and_profiles_against_their_definitions():
     assert profile(tasks, thresholds) == pytest.approx(expected)
     # each task counts the same, however many runs it has
     assert profile([[1.0] * 9, [0.0]], [0.5]) == [0.5]
+
+
+@pytest.fixture
+def rliable(monkeypatch):
+    """(library, metrics) of rliable, which needs arch's bootstrap alone; arch's __init__ fails with pandas 3."""
+    package = types.ModuleType("arch")
+    package.__path__ = importlib.util.find_spec("arch").submodule_search_locations
+    monkeypatch.setitem(sys.modules, "arch", package)
+    return importlib.import_module("rliable.library"), importlib.import_module("rliable.metrics")
+
+
+@pytest.mark.filterwarnings("ignore:random_state is deprecated:FutureWarning")
+def test_aggregates_are_rliables(rliable):
+    library, metrics = rliable
+    runs = np.random.default_rng(5).normal(size=(9, 4))  # (runs, tasks)
+    tasks = runs.T.tolist()
+    assert iqm(tasks) == pytest.approx(metrics.aggregate_iqm(runs))
+    thresholds = np.array([-1.0, 0.0, 0.5])
+    expected, (low, high) = (
+        found["x"] for found in library.create_performance_profile({"x": runs}, thresholds, reps=RESAMPLES)
+    )
+    assert profile(tasks, thresholds) == pytest.approx(expected)
+    own = stratified(lambda drawn: profile(drawn, thresholds), tasks)
+    np.testing.assert_allclose(own, (low, high), atol=1 / 36, err_msg="one run of 36")
+    (low, high) = library.get_interval_estimates(
+        {"x": runs}, lambda x: np.array([metrics.aggregate_iqm(x)]), reps=RESAMPLES
+    )[1]["x"]
+    np.testing.assert_allclose(stratified(iqm, tasks), (low[0], high[0]), atol=0.05)
 
 
 def test_the_bootstrap_is_stratified_and_covers():
