@@ -25,6 +25,25 @@ def slopes(value, x, h=1e-6):
     return (value(x[..., None, :] + shifts) - value(x[..., None, :] - shifts)) / (2 * h)
 
 
+# distances to (1, 1) read off the curves of the authors' project page, after so many thousand steps
+ROSENBROCK = {
+    "adam": {20: 3.37, 30: 2.38, 40: 2.03, 50: 1.65},
+    "rmsprop": {30: 2.05, 40: 1.57, 50: 0.58, 56.5: 0.01},
+    "sgd": {57: 0.88},
+}
+
+
+@pytest.mark.parametrize("name", ROSENBROCK)
+def test_the_published_settings_of_rosenbrock_follow_the_published_curves(name, configure):
+    study = configure("theory", "study=rosenbrock").study
+    at = study.published[name]
+    rule, x = start(name, study.beta1, at.get("beta2", study.beta2)), np.array([study.x0], float)
+    for t in range(1, study.steps + 1):
+        x = x - at.lr * rule.send(rosenbrock_gradient(x))
+        if t / 1000 in ROSENBROCK[name]:
+            assert np.hypot(*(x[0] - 1)) == pytest.approx(ROSENBROCK[name][t / 1000], abs=0.01)
+
+
 def test_rosenbrock_gradient():
     x = np.random.default_rng(0).normal(size=(5, 2))
     expected = slopes(lambda p: rosenbrock(p[..., 0], p[..., 1]), x)
