@@ -23,6 +23,7 @@ from acprop.optim.tensors import (
     Scalar,
     T,
     TensorList,
+    are_plain,
     as_real,
     chunks,
     is_flattened,
@@ -216,7 +217,7 @@ class AdaptiveOptimizer(Optimizer):
         self, group: Group, params: list[Tensor], grads: list[Tensor], steps: list[Tensor], *columns: list[Tensor]
     ) -> None:
         """Fills the lists with what this group steps on. `torch.compile` knows this method by its name."""
-        names_and_columns = list(zip(self._names(group), columns, strict=True))
+        states = []
         for p in group["params"]:
             grad = p.grad
             if grad is None or not p.numel():
@@ -232,9 +233,10 @@ class AdaptiveOptimizer(Optimizer):
                     state["low_bits"] = no_low_bits(p)
             params.append(p)
             grads.append(grad)
-            steps.append(state["step"])
-            for name, column in names_and_columns:
-                column.append(state[name])
+            states.append(state)
+        # column by column: with thousands of small parameters this is a part of the step
+        for name, column in zip(("step", *self._names(group)), (steps, *columns), strict=True):
+            column.extend([state[name] for state in states])
 
     def _init_state(self, p: Tensor, state: dict[str, Any], group: Group) -> None:
         for name in self.state_names:
@@ -254,7 +256,7 @@ class AdaptiveOptimizer(Optimizer):
     ) -> None:
         rows: list[Row] = list(zip(params, grads, *columns, strict=True))
         lr = group["lr"]
-        if not group["differentiable"]:
+        if not group["differentiable"] and not are_plain(params):
             rows = list(map(share, rows))
         if is_recorded(group, steps):
             group = {**group, "lr": exact(lr) if isinstance(lr, Tensor) else lr}
@@ -266,14 +268,14 @@ class AdaptiveOptimizer(Optimizer):
         torch._foreach_add_(steps, 1)
         alike: dict[tuple[float, torch.device, torch.dtype, bool], list[Row]] = defaultdict(list)
         for step, row in zip(steps, rows, strict=True):
-            alike[step.item(), row[0].device, row[0].dtype, all(map(is_plain, row))].append(row)
+            alike[step.item(), row[0].device, row[0].dtype, are_plain(row)].append(row)
         for (t, *_), bucket in alike.items():
             for portion in self._portions(group, bucket):
                 self._step_portion(group, t, portion)
 
     def _portions(self, group: Group, rows: list[Row]) -> Iterable[list[Row]]:
         """Rows of one device, dtype and age, in what is stepped on together."""
-        together = group["foreach"] is not False and all(map(is_plain, rows[0]))
+        together = group["foreach"] is not False and are_plain(rows[0])
         return chunks(rows) if together else ([row] for row in rows)
 
     def _step_portion(self, group: Group, t: Scalar, rows: list[Row]) -> None:
@@ -291,7 +293,8 @@ class AdaptiveOptimizer(Optimizer):
             split_(master, param, low)
 
     def _step_rows(self, group: Group, t: Scalar, rows: list[Row]) -> None:
-        rows = list(map(as_real, rows))
+        if rows[0][0].is_complex() or rows[0][0].dtype in LOW_PRECISION:
+            rows = list(map(as_real, rows))
         if len(rows) == 1:
             self._decay_and_update(*rows[0], group=group, t=t)
         else:

@@ -14,12 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from acprop.optim import kernel
 from acprop.optim.base import Group
 from acprop.optim.memory import Memory, scalars
-from acprop.optim.tensors import LOW_PRECISION, is_plain, share
+from acprop.optim.tensors import LOW_PRECISION, are_plain, share
 
 Columns = list[list[Tensor]]  # params, grads, steps, then the state as `ACProp._names` has it; a row is a parameter's
 
@@ -30,7 +29,8 @@ LOW_BITS = {torch.bfloat16: torch.int16, torch.float16: torch.float16}  # of `ka
 # On CPU so many rows at a time that what Python looks at stays in the processor's cache: 2,000 parameters of 1,000
 # elements take 1.2 times as long without.
 ROWS = 128
-PLACE = attrgetter("dtype", "device")
+PLACE, DTYPE = attrgetter("dtype", "device"), attrgetter("dtype")
+ON_CPU = -1  # Tensor.get_device's word
 
 
 def fused_acprop_(group: Group, columns: Columns, variant: Callable[..., Any], tables: dict[Any, Any]) -> Columns:
@@ -43,7 +43,7 @@ def fused_acprop_(group: Group, columns: Columns, variant: Callable[..., Any], t
     """
     if _operations_are_watched():
         return columns
-    if not all(map(is_plain, columns[0])):
+    if not are_plain(columns[0]):
         columns = _shares(columns)
     others: Columns = [[] for _ in columns]
     count = len(columns[0])
@@ -73,9 +73,9 @@ def _shares(columns: Columns) -> Columns:
 
 def _alike(columns: Columns) -> Iterator[tuple[torch.dtype, torch.device, Columns]]:
     """The rows of each type and device."""
-    kinds = [(p.dtype, p.device) for p in columns[0]]
+    kinds = list(map(PLACE, columns[0]))
     for kind in set(kinds):
-        yield *kind, _only(columns, [other == kind for other in kinds])
+        yield *kind, columns if kinds.count(kind) == len(kinds) else _only(columns, [other == kind for other in kinds])
 
 
 def _split(
@@ -100,21 +100,23 @@ def _only(columns: Columns, wanted: list[bool]) -> Columns:
 def _words(rows: Columns, dtype: torch.dtype, device: torch.device, group: Group) -> list[array]:
     """`Memory.words` where all these are plain memory of known types, the tensors of a row in one order; else empty."""
     # first of all the class: a subclass may answer everything else as it likes
-    if dtype not in TYPES or device.type == "meta" or not {Tensor, Parameter}.issuperset(map(type, chain(*rows))):
+    if dtype not in TYPES or device.type == "meta" or not are_plain(chain(*rows)):
         return []
     params, grads, steps, exp_avgs, exp_avg_vars, *more = rows
     maxima = more.pop(0) if group["amsgrad"] else []
     low_bits = more.pop() if group["kahan_sum"] and dtype in LOW_PRECISION else []
     moved = [params, grads, exp_avgs, exp_avg_vars, maxima, low_bits]
     kept = torch.float32 if dtype in LOW_PRECISION else dtype
-    counted_on = device if group["capturable"] else torch.device("cpu")
+    place = ON_CPU if device.type == "cpu" else device.index
     try:
         sizes = list(map(Tensor.size, params))
         if not (
-            {(dtype, device)}.issuperset(map(PLACE, grads))
-            and {(kept, device)}.issuperset(map(PLACE, chain(exp_avgs, exp_avg_vars, maxima)))
-            and {(LOW_BITS.get(dtype), device)}.issuperset(map(PLACE, low_bits))
-            and {(torch.float32, counted_on)}.issuperset(map(PLACE, steps))
+            {dtype}.issuperset(map(DTYPE, grads))
+            and {kept}.issuperset(map(DTYPE, chain(exp_avgs, exp_avg_vars, maxima)))
+            and {LOW_BITS.get(dtype)}.issuperset(map(DTYPE, low_bits))
+            and {torch.float32}.issuperset(map(DTYPE, steps))
+            and {place}.issuperset(map(Tensor.get_device, chain(*moved[1:])))
+            and {place if group["capturable"] else ON_CPU}.issuperset(map(Tensor.get_device, steps))
             and {1}.issuperset(map(Tensor.numel, steps))
             and all(list(map(Tensor.size, column)) == sizes for column in moved[1:] if column)
             and not any(map(Tensor.is_neg, chain(params, grads)))

@@ -1,6 +1,6 @@
 """What the maths is done on: one tensor or many at once, this process's share of a sharded one, and in which pieces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -93,9 +93,17 @@ def _if_not_1(alpha: float) -> dict[str, float]:
     return {} if alpha == 1 else {"alpha": alpha}
 
 
+PLAIN = frozenset((Tensor, torch.nn.Parameter))
+
+
 def is_plain(tensor: Tensor) -> bool:
     """Whether a `_foreach` call or a kernel may take it; a subclass computes in its own way, alone."""
-    return type(tensor) in (Tensor, torch.nn.Parameter)
+    return type(tensor) in PLAIN
+
+
+def are_plain(tensors: Iterable[Tensor]) -> bool:
+    """Whether all are; a tenth of the time that it takes to ask each."""
+    return PLAIN.issuperset(map(type, tensors))
 
 
 def is_flattened(p: Tensor) -> bool:
@@ -163,7 +171,7 @@ def chunks(rows: list[Row]) -> Iterator[list[Row]]:
     chunk: list[Row] = []
     filled = 0
     for row in rows:
-        for piece in _pieces(row, size):
+        for piece in (row,) if row[0].numel() <= size else _pieces(row, size):
             if chunk and filled + piece[0].numel() > size:
                 yield chunk
                 chunk, filled = [], 0
@@ -179,7 +187,7 @@ def _pieces(row: Row, size: int) -> Iterator[Row]:
     dense = param.is_contiguous() or (param.dim() == 4 and param.is_contiguous(memory_format=torch.channels_last))
     small = [t.dim() == 0 for t in row]
     alike = all(one or (t.stride() == stride and t.shape == shape) for t, one in zip(row, small, strict=True))
-    if param.numel() <= size or not dense or not alike:
+    if not dense or not alike:
         yield row
         return
     flat = [t if one else t.as_strided((t.numel(),), (1,)) for t, one in zip(row, small, strict=True)]

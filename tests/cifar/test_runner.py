@@ -18,7 +18,7 @@ SWEEP = (
     "dataset=digits",
     "model=vgg11",
     "optimizer=acprop,sgd",
-    "seed=0,1",
+    "seed=1",
     "scale=smoke",
 )
 
@@ -41,7 +41,7 @@ def test_a_sweep_leaves_its_records_and_joblib_the_same_bits(command, tmp_path):
     done = command(*SWEEP)
     assert done.returncode == 0, done.stderr
     one = {record.path.relative_to(tmp_path / "runs"): numbers(record) for record in load_records("cifar")}
-    assert len(one) == 4
+    assert len(one) == 2
     assert (tmp_path / "results" / "tables" / "fig6_digits_smoke.md").exists()
     assert (tmp_path / "results" / "figures" / "fig6_digits_smoke.png").stat().st_size > 10_000
 
@@ -53,7 +53,7 @@ def test_a_sweep_leaves_its_records_and_joblib_the_same_bits(command, tmp_path):
     assert other == one
 
     again = command(*SWEEP, ACPROP_RUNS=parallel)
-    assert again.stdout.count("done already") == 4
+    assert again.stdout.count("done already") == 2
 
 
 def test_missing_data_is_one_line(command, tmp_path):

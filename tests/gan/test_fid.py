@@ -67,7 +67,7 @@ def test_statistics_are_those_of_numpy_whatever_the_batch():
     assert judge.facts == {
         "network": "pixels", "dims": 6, "reference": "test", "n_real": 40, "n_fake": 50, "batch_size": 100
     }  # fmt: skip
-    both = replace(digits_like(images), train_images=other[:45])
+    both = replace(digits_like(images), train_images=other[:45], train_labels=torch.zeros(45).long())
     judge = FID(pixels(6), both, 40, 100, "train")
     expected = calculate_frechet_distance(a.mean(0), np.cov(a.T), b[:45].mean(0), np.cov(b[:45].T))
     assert judge.distance(judge.see(images)) == pytest.approx(expected, rel=1e-9)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from acprop.runs import load_records
+from acprop.runs import UsageError, load_records, runs_root
 from acprop.runs.launch import CONF, build
 from experiments.images.train import train
 from tests.imagenet.test_image_files import broken, jpegs  # noqa: F401
@@ -52,12 +52,11 @@ def test_fp16_scales_its_loss_and_keeps_the_scale(jpegs, configure):  # noqa: F8
     assert scaler["scale"] > 0
 
 
-def test_a_missing_path_is_one_line(command):
-    for arguments, words in (
-        (["dataset=image_folder"], "dataset.path"),
-        ([], "make imagenet-smoke"),
-    ):
-        done = command("-m", "experiments.imagenet", "scale=smoke", *arguments)
-        assert done.returncode == 2, arguments
-        assert words in done.stderr
-        assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("override", "words"), [("dataset=image_folder", "dataset.path"), ("dataset=imagenet", "make imagenet-smoke")]
+)
+def test_a_missing_path_is_one_line(override, words, configure):
+    with pytest.raises(UsageError, match=words) as caught:
+        train(configure("imagenet", "scale=smoke", "tracking=none", override))
+    assert "\n" not in str(caught.value)
+    assert not list(runs_root().rglob("run.json"))

@@ -70,24 +70,33 @@ def test_no_more_jobs_at_a_time_than_there_are_cores_for(cpus, monkeypatch):
     assert max(most) == 6 // cpus
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_slurm"])  # submitit_local: tests/runs/test_stopping.py
-def test_what_fails_is_named_the_rest_kept_and_only_what_is_missing_runs_again(launcher, sweep, tmp_path, monkeypatch):
+def misbehaves(sweep, launcher):
+    """A sweep of which one run is killed and one fails: its records by schedule."""
     done = sweep(f"hydra/launcher={launcher}", ACPROP_MISBEHAVE="1")
-    monkeypatch.chdir(ROOT)
     assert done.returncode == 1, done.stderr
     killed, raised = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert f"schedule._target_={KILLED}: " in killed
     assert re.search(r"TerminatedWorkerError|WorkerCrashedError|UncompletedJobError", killed)
     assert f"schedule._target_={RAISES}: RuntimeError: a bug" in raised
     assert "validated against" not in done.stderr
-    before = found()
-    assert {name: record.status for name, record in before.items()} == {
+    return found()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["ray", "submitit_slurm"])  # submitit_local: tests/runs/test_stopping.py
+def test_what_fails_is_named_and_the_rest_kept(launcher, sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert {name: record.status for name, record in misbehaves(sweep, launcher).items()} == {
         KILLED: "running", RAISES: "failed", FINE: "done",
     }  # fmt: skip
     assert (tmp_path / "results" / "tables" / "fig6_digits_smoke.md").exists()
 
-    done = sweep(f"hydra/launcher={launcher}")
+
+@pytest.mark.slow
+def test_only_what_is_missing_runs_again(sweep, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    before = misbehaves(sweep, "joblib")
+    done = sweep("hydra/launcher=joblib")
     assert done.returncode == 0, done.stderr
     after = found()
     assert {record.status for record in after.values()} == {"done"}
