@@ -8,7 +8,6 @@ again without a change, and after one run more.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -71,14 +70,14 @@ def leave(root: Path, count: int) -> None:
 
 def timed(*words: str, **environment: str) -> tuple[float, float, float]:
     """(wall seconds, CPU seconds, peak MiB) of a command of this Python."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *words], cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
     )
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, after.ru_maxrss / 1024
+    _, status, usage = os.wait4(process.pid, 0)  # of this process alone
+    if status:
+        sys.exit(f"{' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:

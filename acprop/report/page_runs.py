@@ -13,10 +13,10 @@ from acprop.report.records import by_cell, cell_text, hardware, row_label
 from acprop.report.stats import summarize
 from acprop.report.style import dataset_name, model_name
 from acprop.runs.identity import flatten
-from acprop.runs.record import ENDED, POSITIONS, Record
+from acprop.runs.record import ENDED, POSITIONS, Record, pairs
 
 POINTS, CURVES = 60, 2  # of a curve at the most, of a cell
-NUMBERS = 150_000  # of all curves together
+NUMBERS = 100_000  # of all curves together
 MANY = 2_000  # runs; beyond, the curves of a cell are those of its first seed
 ENVIRONMENT = ("commit", "versions", "device", "threads", "platform")
 FACTS = ("scale", "hash", "selection", "parameters", "train_size", "test_size", "published_data", "samples_per_s")
@@ -64,11 +64,12 @@ class Runs:
         return sorted({hardware(record) for record in self.records.values()})
 
     def details(self) -> dict[str, Any]:
-        """Each cell's seeds, facts and curves; its config as a common one and what differs from it; its environment as
-        a place in a list."""
+        """Each cell's seeds, facts and curves; its config as a common one and what differs from it; its environment and
+        the positions of its curves as places in lists."""
         bases: dict[tuple[str, ...], tuple[int, dict[str, Any]]] = {}
         configs: list[str] = []
         environments: dict[str, int] = {}
+        positions: dict[tuple[float, ...], int] = {}
         points = max(8, min(POINTS, NUMBERS // (CURVES * max(1, min(len(self.records), MANY)))))
         cells = {}
         for folder, group in self.cells.items():
@@ -81,15 +82,21 @@ class Runs:
             missing = dict.fromkeys(sorted(base.keys() - settings.keys()))
             differs = {key: value for key, value in settings.items() if key not in base or base[key] != value}
             environment = flatten({key: s[key] for key in ENVIRONMENT if key in s})
+            shown = curves(group if len(self.records) <= MANY else group[:1], points)
             cells[folder] = {
                 "config": number,
                 "differs": _lines({**differs, **missing}),
                 "environment": environments.setdefault(_lines(environment), len(environments)),
                 "facts": {key: s[key] for key in FACTS if s.get(key) is not None},
                 "seeds": [_seed(record) for record in group],
-                "curves": curves(group if len(self.records) <= MANY else group[:1], points),
+                "curves": {
+                    name: [positions.setdefault(tuple(at), len(positions)), values]
+                    for name, (at, values) in shown.items()
+                },
             }
-        return {"configs": configs, "environments": list(environments), "cells": cells}
+        return {
+            "configs": configs, "environments": list(environments), "positions": list(positions), "cells": cells,
+        }  # fmt: skip
 
 
 def curves(group: Sequence[Record], points: int = POINTS) -> dict[str, list[Any]]:
@@ -106,7 +113,7 @@ def curves(group: Sequence[Record], points: int = POINTS) -> dict[str, list[Any]
     for name in names[:CURVES]:
         split, metric = found[name]
         over: Literal["step", "epoch"] = "step" if len(set(first.curves[split]["step"])) > 1 else "epoch"
-        every = [record.curve(split, metric, over) for record in group]
+        every = [pairs(record.curves.get(split, {}), metric, over) for record in group]
         longest = max(every, key=len)
         stride = max(1, math.ceil((len(longest) - 1) / (points - 1)))
         kept = [*range(0, len(longest) - 1, stride), len(longest) - 1]

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from acprop.report import tasks
@@ -44,11 +45,12 @@ class Evidence:
         for record in records:
             tasks[record.summary["task"]].append(record)
         self._tasks = {task: by_budget(group) for task, group in tasks.items()}
+        self.groups = cache(self._groups)  # asked for by each row of a table
 
     def of(self, task: str) -> Groups:
         return self._tasks.get(task, {})
 
-    def groups(self, task: str, dataset: str, model: str, part: str) -> tuple[list[Record], Groups]:
+    def _groups(self, task: str, dataset: str, model: str, part: str) -> tuple[list[Record], Groups]:
         """(the records at the paper's scale on its data, those in small that stand in for them, the closest first)."""
         full: list[Record] = []
         small: Groups = defaultdict(list)
