@@ -51,8 +51,9 @@ AT_ONCE = len(os.sched_getaffinity(0))  # each on one thread
 class Place:
     """Folders of one cell: it is run there, disturbed, and run again."""
 
-    def __init__(self, root: Path, task: str) -> None:
-        self.task, self.runs = task, root / "runs"
+    def __init__(self, root: Path, task: str, lasts: float = 0.0) -> None:
+        """lasts: seconds of an undisturbed run."""
+        self.task, self.runs, self.lasts = task, root / "runs", lasts
         self.environment = {
             **os.environ, "ACPROP_RUNS": str(self.runs), "ACPROP_RESULTS": str(root / "results"),
             "OMP_NUM_THREADS": "1", "ACPROP_DATA": str(root.parent / "data"), "WANDB_MODE": "offline",
@@ -95,7 +96,8 @@ class Place:
             state = torch.load(folder / "checkpoint.pt", weights_only=True)
             found["checkpoint"] = dict(tensors(state["objects"]))
         for path in sorted(folder.glob("fairseq/checkpoint*.pt")):
-            found[path.name] = dict(tensors(checkpoints.load(path)))
+            state = checkpoints.load(path)  # but for its statistics of this process
+            found[path.name] = dict(tensors([state["model"], state["last_optimizer_state"]]))
         return found
 
     def left_over(self) -> list[str]:
@@ -111,6 +113,17 @@ def tensors(node: Any, path: str = "") -> Iterator[tuple[str, bytes]]:
     elif isinstance(node, list | tuple):
         for number, value in enumerate(node):
             yield from tensors(value, f"{path}/{number}")
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Names of results that are not equal, and of some of what they hold."""
+    names = []
+    for name in sorted(one.keys() | other.keys()):
+        a, b = one.get(name), other.get(name)
+        if a != b:
+            keys = [key for key in {**a, **b} if a.get(key) != b.get(key)] if type(a) is type(b) is dict else []
+            names.append(f"{name} {' '.join(keys[:3])}".strip())
+    return names
 
 
 def family(pid: int) -> set[int]:
@@ -138,7 +151,7 @@ def at_work(place: Place, process: subprocess.Popen, wait: float) -> None:
 def killed(kind: int) -> Callable[[Place, random.Random], str]:
     def fault(place: Place, chance: random.Random) -> str:
         process = place.start()
-        at_work(place, process, chance.uniform(0, 6))
+        at_work(place, process, chance.uniform(0, place.lasts))
         members, sent = family(process.pid), time.time()
         process.send_signal(kind)
         process.communicate(timeout=60)
@@ -197,7 +210,7 @@ def forced(place: Place, chance: random.Random) -> str:
         return wrong
     before = place.result()
     process = place.start("force=true")
-    at_work(place, process, chance.uniform(3, 9))
+    at_work(place, process, chance.uniform(0, place.lasts) + 3)
     process.send_signal(chance.choice(KILLS))
     process.communicate(timeout=60)
     return "" if place.result() == before else "the finished record is another"
@@ -217,16 +230,17 @@ def disturb(root: Path, share: float, chance: random.Random) -> Counter:
     of_each = max(1, round(share * len(FAULTS)))
     plan = [(task, name) for task in COMMANDS for name in chance.sample(list(FAULTS), of_each)]
 
-    def undisturbed(task: str) -> dict[str, Any]:
+    def undisturbed(task: str) -> tuple[dict[str, Any], float]:
         whole = Place(root / f"whole-{task}", task)
         assert not (wrong := whole.finish()), wrong
-        return whole.result()
+        return whole.result(), (whole.summary() or {})["wall_s"]
 
     def disturbed(number: int, task: str, name: str, seed: int) -> tuple[str, str]:
-        place = Place(root / str(number), task)
+        expected, lasts = wholes[task]
+        place = Place(root / str(number), task, lasts)
         wrong = FAULTS[name](place, random.Random(seed)) or place.finish()
-        if not wrong and (place.result() != wholes[task]):
-            wrong = "other numbers than undisturbed"
+        if not wrong and (other := differing(expected, place.result())):
+            wrong = f"other than undisturbed: {', '.join(other)}"
         if not wrong and (left := place.left_over()):
             wrong = f"left over: {left[0]}"
         print(f"{task:12} {name:20} {wrong or 'survived'}", flush=True)

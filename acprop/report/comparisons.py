@@ -94,7 +94,7 @@ def speed(name: str, part: str, what: str, cells: Cells, score: Score) -> Artefa
     caption = (
         f"{what}: steps and seconds until {score.name} is within {CLOSE:.0%} of the best optimizer's mean, the median "
         "over seeds (in brackets: how many of them get there), and what a step costs, evaluations included; seconds "
-        f"are those of the machine that ran. {provenance(records)}"
+        f"are wall time on the machine that ran, whatever else ran on it. {provenance(records)}"
     )
     return table(name, part, caption, records, header, rows, long)
 
