@@ -13,7 +13,9 @@ import pytest
 
 from acprop.report import figures, publish, records_root, results_root
 from acprop.report.__main__ import main
+from acprop.report.artefacts import Cell, table
 from acprop.report.build import artefacts, gather
+from acprop.report.publish import shown
 from acprop.runs import Run, load_records, runs_root
 from acprop.runs.record import load_published, pack
 from tests.conftest import ROOT
@@ -203,6 +205,17 @@ def test_own_runs_stand_beside_and_change_nothing(configure, results):
     assert ">published<" in page
 
 
+def test_a_published_cell_that_diverged_is_no_spread(configure):
+    for seed in range(2):
+        leave(configure, f"seed={seed}", status="diverged")
+    main(["publish"])
+    leave(configure, "seed=5", top1=60.0)
+    assert main([]) == 0
+    lines = (results_root() / "tables" / "yours.md").read_text().splitlines()[4:]
+    told = [[word.strip() for word in line.split("|")[-3:-1]] for line in lines]
+    assert told == [["", "equal"], ["", "equal"], ["", "outside the spread"]]
+
+
 def test_of_one_published_run_nothing_is_within(configure):
     leave(configure, top1=60.0)
     main(["publish"])
@@ -225,3 +238,21 @@ def test_further_words_are_refused(capsys):
     for action in ("rebuild", "check"):
         assert main([action, "cifar"]) == 2
         assert "no further words" in capsys.readouterr().err
+
+
+def test_readme_shows_a_column_of_a_table_by_optimizer():
+    def artefact(name, *cells):
+        rows = [[label, "2", cell] for label, cell in cells]
+        return table(name, "fig6", "", [], ["optimizer", "n", "last"], rows, [])
+
+    made = [
+        artefact("one", ("SGD", Cell("90.1 ± 0.2 (5) [89, 91]", bold=True)), ("Adam", "not run")),
+        artefact("two", ("Adam", "0.3 ± 0.1 (9)"), ("ACProp", "0.2, 0.3 (2)")),
+    ]
+    choice = [{"what": name, "table": name, "column": "last"} for name in ("one", "missing", "two")]
+    assert shown(made, choice).splitlines() == [
+        "| mean ± std (runs) | SGD | Adam | ACProp |",
+        "| --- | --- | --- | --- |",
+        "| [one](results/tables/one.md) | **90.1 ± 0.2 (5)** | not run |  |",
+        "| [two](results/tables/two.md) |  | 0.3 ± 0.1 (9) | 0.2, 0.3 (2) |",
+    ]

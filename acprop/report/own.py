@@ -38,9 +38,8 @@ def beside(twins: Sequence[Record], published: Iterable[Record]) -> Iterable[Art
         ours, theirs = _value(own, metric), None if same is None else _value(same, metric)
         others = [value for record in group if (value := _value(record, metric)) is not None]
         verdict = compare(own, same, ours, others)
-        spread = f"{fmean(others):.4g}" + (f" ± {stdev(others):.2g}" if len(others) > 1 else "") + f" ({len(others)})"
         names = [s["task"], dataset_name(s["dataset"]), model_name(s["model"]), look(s["optimizer"]).label]
-        told = [f"{s['seed']}", metric, _told(ours), _told(theirs), spread if others else "", verdict]
+        told = [f"{s['seed']}", metric, _told(ours), _told(theirs), _spread(others), verdict]
         rows.append([*names, *map(Cell, told[:2]), Cell(told[2], records=[own]), *told[3:]])
         long.append({"run": own.folder, "metric": metric, "own": ours, "published": theirs, "verdict": verdict})
     caption = (
@@ -78,3 +77,10 @@ def _value(record: Record, metric: str) -> float | None:
 
 def _told(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Nothing of no values: a published cell may have diverged in every seed."""
+    if not values:
+        return ""
+    return f"{fmean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "") + f" ({len(values)})"

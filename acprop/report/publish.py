@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acprop.report import RESULTS, build, claims, figures, records_root
+from acprop.report.artefacts import Artefact
+from acprop.runs import conf
 from acprop.runs.errors import UsageError, require
 from acprop.runs.record import FINISHED, Record, Unreadable, load_published, load_records, pack, write_atomically
 
@@ -50,22 +52,42 @@ def rebuild(texts: Sequence[str]) -> int:
     """results/ from the published records alone."""
     _refuse(texts)
     material = _published()
-    written, _ = build.write(material, RESULTS, fresh=True)
-    if (told := _readme(material)) is not None:
+    written, made = build.write(material, RESULTS, fresh=True)
+    if (told := _readme(made, claims.ledger(material.records))) is not None:
         write_atomically(RESULTS.parent / "README.md", told)
     print(f"{len(written)} files of {RESULTS} rebuilt")
     return 0
 
 
-def _readme(material: build.Material) -> str | None:
-    """README with the ledger's summary between its two marks; None where there is no README."""
+def _readme(made: Sequence[Artefact], rows: Sequence[claims.Row]) -> str | None:
+    """README with the ledger's summary and the tables of conf/readme.yaml between its two marks; None where there is no
+    README."""
     path = RESULTS.parent / "README.md"
     if not path.exists():
         return None
     before, first, rest = path.read_text().partition(MARKS[0])
     _, last, after = rest.partition(MARKS[1])
     require(bool(first and last), "README.md", str(path), f"it has the lines {' and '.join(MARKS)}")
-    return f"{before}{first}\n{claims.summary(claims.ledger(material.records))}\n{last}{after}"
+    return f"{before}{first}\n{claims.summary(rows)}\n\n{shown(made, conf.read('readme'))}\n{last}{after}"
+
+
+def shown(made: Sequence[Artefact], choice: Sequence[dict[str, str]]) -> str:
+    """A Markdown table with a row for each table of `choice` that there is: the values of one of its columns, without
+    their intervals, by optimizer."""
+    by_name = {artefact.name: artefact for artefact in made}
+    found = {}
+    for one in choice:
+        if artefact := by_name.get(one["table"]):
+            at = list(artefact.header).index(one["column"])
+            link = f"[{one['what']}](results/tables/{artefact.name}.md)"
+            found[link] = {row[0].text: row[at] for row in artefact.rows}
+    optimizers = list(dict.fromkeys(name for cells in found.values() for name in cells))
+    lines = [["mean ± std (runs)", *optimizers], ["---"] * (1 + len(optimizers))]
+    for link, cells in found.items():
+        texts = [cells[name].text.partition(" [")[0] if name in cells else "" for name in optimizers]
+        bold = [name in cells and cells[name].bold for name in optimizers]
+        lines.append([link, *(f"**{text}**" if strong else text for text, strong in zip(texts, bold, strict=True))])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def check(texts: Sequence[str]) -> int:
@@ -75,13 +97,14 @@ def check(texts: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         material = _published()
-        build.write(material, fresh, fresh=True)
+        _, made = build.write(material, fresh, fresh=True)
         names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
         here = {path.relative_to(RESULTS) for name in ("tables", "figures") for path in (RESULTS / name).glob("[!.]*")}
         here |= {Path(name) for name in ("claims.md", "claims.csv", "report.html") if (RESULTS / name).exists()}
         differ = sorted(str(name) for name in names ^ here)
         differ += sorted(str(name) for name in names & here if not _same(RESULTS / name, fresh / name))
-    if (told := _readme(material)) is not None and told != (RESULTS.parent / "README.md").read_text():
+    told = _readme(made, claims.ledger(material.records))
+    if told is not None and told != (RESULTS.parent / "README.md").read_text():
         differ.append("../README.md")
     for name in differ:
         print(f"results/{name} is not what the published records give; `make results` rebuilds it", file=sys.stderr)
