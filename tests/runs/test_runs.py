@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from acprop.runs import Run, UsageError, environment, load_records
 from acprop.runs.identity import config_hash, scale_label
-from acprop.runs.record import write_atomically
+from acprop.runs.record import POSITIONS, pairs, write_atomically
 
 
 def config(**changes):
@@ -43,6 +43,26 @@ def work(cfg, stop_at=None, stop=KeyboardInterrupt, value=lambda epoch: epoch):
 def lines():
     (record,) = load_records("toy")
     return [json.loads(line) for line in (record.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_curve_that_is_read_alone_is_that_of_all_curves():
+    """Names that are parts of others, or values elsewhere in a line, or no ASCII; a line that is cut short."""
+    with Run.open(config(), select=None) as run:
+        for epoch in run.epochs(3):
+            run.log("test", loss=epoch, **{"nll_loss": epoch + 10, "größe": epoch + 20, "test": epoch + 30})
+            if epoch:
+                run.log("loss", test=-epoch)
+    (record,) = load_records("toy")
+    with (record.path / "metrics.jsonl").open("a") as file:
+        file.write('{"split": "test", "metric": "loss", "va')
+    names = [(split, metric) for split, columns in record.curves.items() for metric in columns]
+    assert {("test", "loss"), ("test", "nll_loss"), ("test", "größe"), ("test", "test"), ("loss", "test")} <= set(names)
+    for split, metric in names:
+        if metric not in POSITIONS:
+            assert record.curve(split, metric, "step") == pairs(record.curves[split], metric, "step")
+    assert record.curve("test", "loss") == [(1, 0.0), (2, 1.0), (3, 2.0)]
+    assert record.curve("loss", "test") == [(2, -1.0), (3, -2.0)]
+    assert record.curve("test", "los") == []
 
 
 def test_leaves_a_whole_record():
