@@ -26,10 +26,10 @@ import yaml
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 
 from acprop.runs.errors import require
+from acprop.runs.finished import Skipping
 from acprop.runs.identity import runs_root
 from acprop.runs.launch import Failure
 from acprop.runs.search import EDGE, Axis, Point, Space, listed, more
@@ -47,9 +47,10 @@ class TunedSweeper(Sweeper):
         require(self.spec.task == config.task, "sweep", self.spec.task, f"a protocol of {config.task}'s: conf/sweep")
         self.choices = config.hydra.runtime.choices
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        self.launcher: Any = Skipping(launcher, config)
         self.launched = 0
         self.hydra_context = hydra_context
         self.config = config
@@ -114,7 +115,7 @@ class TunedSweeper(Sweeper):
         """The jobs' scores in their order: minus infinity for one that diverged, `UNFINISHED` for one that failed."""
         if not jobs:
             return []
-        self.validate_batch_is_legal(jobs)
+        self.validate_batch_is_legal(self.launcher.unfinished(jobs))
         results = self.launcher.launch(jobs, initial_job_idx=self.launched)
         self.launched += len(jobs)
         return [_score(r.return_value) if r.status == JobStatus.COMPLETED else UNFINISHED for r in results]

@@ -36,7 +36,7 @@ class Sweeper(TunedSweeper):
         self.choices = {"dataset": "digits", "model": "resnet34", "sweep": "own"}
         self.config = self.hydra_context = None
         self.launched, self.launches = 0, []
-        self.launcher = SimpleNamespace(launch=self.launch)
+        self.launcher = SimpleNamespace(launch=self.launch, unfinished=list)
         self.worth = worth
 
     def validate_batch_is_legal(self, jobs):

@@ -26,15 +26,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from acprop.runs.conf import CONF, options
 from acprop.runs.errors import UsageError, explain_system
-from acprop.runs.identity import data_root, runs_root
+from acprop.runs.finished import Finished
+from acprop.runs.identity import data_root, resolved, runs_root
 from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_at_once, end_with
 
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
 LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
-# conf/hydra/launcher names its files as the plugins name their schemas, to be checked against them. Said on import: a
-# launcher's worker composes too.
-warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+# conf/hydra names its files as the plugins name their schemas, to be checked against them. Said on import: a launcher's
+# worker composes too.
+warnings.filterwarnings("ignore", r"\s*'hydra/(launcher|sweeper)/\w+' is validated against ConfigStore schema")
 
 
 class Failure(NamedTuple):
@@ -85,7 +86,11 @@ class Job:
     def attempt(self, cfg: DictConfig) -> Any:
         """The run's result, or the failure that it ended in."""
         try:
-            return self.run(cfg)
+            result = self.run(cfg)
+            if HydraConfig.get().mode == RunMode.MULTIRUN and LEADER:
+                overrides = list(HydraConfig.get().overrides.task)
+                Finished(self.task, HydraConfig.get().runtime).add(overrides, resolved(cfg), result)
+            return result
         except Exception as error:
             line = explain(error, self.task)
             if line is None:
