@@ -13,7 +13,7 @@ import pytest
 
 from acprop.report import figures, publish, records_root, results_root
 from acprop.report.__main__ import main
-from acprop.report.artefacts import Cell, table
+from acprop.report.artefacts import Cell, figure, table
 from acprop.report.build import artefacts, gather
 from acprop.report.publish import shown
 from acprop.runs import Run, load_records, runs_root
@@ -248,6 +248,7 @@ def test_readme_shows_a_column_of_a_table_by_optimizer():
     made = [
         artefact("one", ("SGD", Cell("90.1 ± 0.2 (5) [89, 91]", bold=True)), ("Adam", "not run")),
         artefact("two", ("Adam", "0.3 ± 0.1 (9)"), ("ACProp", "0.2, 0.3 (2)")),
+        figure("two", "fig6", "", [], plt.figure),
     ]
     choice = [{"what": name, "table": name, "column": "last"} for name in ("one", "missing", "two")]
     assert shown(made, choice).splitlines() == [

@@ -74,7 +74,7 @@ def _readme(made: Sequence[Artefact], rows: Sequence[claims.Row]) -> str | None:
 def shown(made: Sequence[Artefact], choice: Sequence[dict[str, str]]) -> str:
     """A Markdown table with a row for each table of `choice` that there is: the values of one of its columns, without
     their intervals, by optimizer."""
-    by_name = {artefact.name: artefact for artefact in made}
+    by_name = {artefact.name: artefact for artefact in made if not artefact.draw}  # a figure may have the same name
     found = {}
     for one in choice:
         if artefact := by_name.get(one["table"]):
