@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -13,8 +14,10 @@ from acprop.report import PUBLISHED, results_root
 from acprop.report.__main__ import main
 from acprop.report.artefacts import OTHER, Cell, table
 from acprop.report.build import refresh
+from acprop.report.figures import draw_runs, head, legend_below, subplots
 from acprop.report.files import write
 from acprop.report.stats import Summary, separate_winner, summarize
+from acprop.report.style import FONT, look
 from acprop.runs import Run, data_root
 from acprop.runs.conf import roster
 from experiments.cifar import report as cifar
@@ -199,3 +202,41 @@ def test_import_of_the_authors_curves(command, tmp_path, configure):
 def test_unknown_word(capsys):
     assert main(["tabels"]) == 2
     assert "tabels" in capsys.readouterr().err
+
+
+def averaged(curves):
+    """(legend, the line, the band's vertices) of a cell's curves."""
+    canvas, axes = subplots()
+    means = draw_runs(axes[0][0], curves, look("acprop"), "ACProp")
+    lines, bands = axes[0][0].lines, axes[0][0].collections
+    legend = [line.get_label() for line in lines]
+    result = legend, [line.get_xydata().tolist() for line in lines], len(bands), list(means)
+    plt.close(canvas)
+    return result
+
+
+def test_runs_that_ended_early_are_counted_and_do_not_hide_the_others():
+    good, other = [(1, 50.0), (2, 60.0)], [(1, 52.0), (2, 64.0)]
+    assert averaged([good, other]) == (["ACProp"], [[[1, 51], [2, 62]]], 1, [51, 62])
+    assert averaged([[], good, [(1, 9.0)]]) == (["ACProp (2 of 3 ended early)"], [[[1, 50], [2, 60]]], 0, [50, 60])
+    assert averaged([[], []]) == (["ACProp (2 of 2 ended early)"], [[]], 0, [])
+    assert averaged([]) == ([], [], 0, [])
+
+
+@plt.rc_context(FONT)
+@pytest.mark.parametrize("panels", [1, 3])
+def test_title_and_legend_lie_within_the_figure(panels):
+    canvas, axes = subplots(1, panels, figsize=(max(4.2, 3.3 * panels), 2.9))
+    for name in ("sgd", "adam", "adamw", "radam", "adashift", "adabelief", "acprop"):
+        for axis in axes.flat:
+            draw_runs(axis, [[], [(1, 1.0), (2, 2.0)]], look(name), look(name).label)
+    legend_below(canvas, axes)
+    head(canvas, "Fashion-MNIST, scale study (VGG-11: 12 epochs, batch 128, width 0.25, 50,000 training images), n = 5")
+    canvas.draw_without_rendering()
+    width, height = canvas.get_size_inches() * canvas.dpi
+    for artist in (canvas.legends[0], canvas._suptitle):
+        box = artist.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= width
+        assert 0 <= box.y0 < box.y1 <= height
+    assert min(axis.get_window_extent().height for axis in axes.flat) > 0.3 * height, "and leave room for the panels"
+    plt.close(canvas)

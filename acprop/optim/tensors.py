@@ -102,7 +102,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def are_plain(tensors: Iterable[Tensor]) -> bool:
-    """Whether all are; a tenth of the time that it takes to ask each."""
+    """Whether all are, without a call of Python's for each."""
     return PLAIN.issuperset(map(type, tensors))
 
 

@@ -34,7 +34,7 @@ def report(words: list[str]) -> int:
     if os.environ.get("ACPROP_RUNS") and not runs_root().is_dir():
         raise UsageError(f"ACPROP_RUNS={str(runs_root())!r} is no folder: set it to the root of your runs, or unset it")
     material = build.gather()
-    written, made = build.write(material, results_root(), words)
+    written, made, _ = build.write(material, results_root(), words)
     for path in written:
         print(path)
     if not written:

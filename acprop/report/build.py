@@ -26,6 +26,14 @@ class Material(NamedTuple):
     problems: list[str]
 
 
+class Report(NamedTuple):
+    """The files that were written, and what they show: tables and figures, and the ledger's rows."""
+
+    written: list[Path]
+    made: list[Artefact]
+    rows: list[claims.Row]
+
+
 def gather() -> Material:
     """The published records and a user's own."""
     problems: list[str] = []
@@ -53,11 +61,9 @@ def artefacts(material: Material) -> tuple[list[Artefact], list[claims.Row]]:
     return [*made, *own.beside(material.twins, material.published)], rows
 
 
-def write(
-    material: Material, root: Path, words: Sequence[str] = WORDS, fresh: bool = False
-) -> tuple[list[Path], list[Artefact]]:
-    """Writes what `words` name under `root`, and takes away what no artefact is any more; returns the files and
-    what they show. A figure is drawn again only if what it is made from has changed, or if `fresh`."""
+def write(material: Material, root: Path, words: Sequence[str] = WORDS, fresh: bool = False) -> Report:
+    """Writes what `words` name under `root`, and takes away what no artefact is any more. A figure is drawn again only
+    if what it is made from has changed, or if `fresh`."""
     return without_unreadable(material, lambda: _write(material, root, words, fresh))
 
 
@@ -76,7 +82,7 @@ def without_unreadable(material: Material, make: Callable[[], T]) -> T:
                 records[:] = [record for record in records if record not in damaged]
 
 
-def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) -> tuple[list[Path], list[Artefact]]:
+def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) -> Report:
     made, rows = artefacts(material)
     drawn = {} if fresh else _drawn(root)
     written: list[Path] = []
@@ -99,7 +105,7 @@ def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) ->
         write_atomically(root / DRAWN, json.dumps({a.name: drawn[a.name] for a in made if a.name in drawn}, indent=0))
     if set(words) == set(WORDS):
         _clear(root, set(written))
-    return written, made
+    return Report(written, made, rows)
 
 
 def refresh(task: str) -> list[str]:

@@ -3,12 +3,15 @@
 import hashlib
 import io
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from acprop.report.style import FONT, Look
 from acprop.runs.record import write_atomically
+
+LETTER = 0.055  # inches that one of a legend takes
 
 
 def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -69,27 +72,40 @@ def digest_of(path: Path) -> str | None:
 
 
 def draw_runs(axis: Any, curves: Sequence[Sequence[tuple[float, float]]], look: Look, label: str) -> Any:
-    """Draws the mean of several runs' curves, as far as all of them go, and their range; returns the means."""
+    """Draws the mean of several runs' curves and their range; returns the means. Runs that ended before the others, as
+    those that diverge do, are counted in the legend and not drawn."""
     import numpy as np
 
-    length = min((len(curve) for curve in curves), default=0)
-    if not length:
+    if not curves:
         return np.empty(0)
-    positions = [position for position, _ in curves[0][:length]]
-    values = np.array([[value for _, value in curve[:length]] for curve in curves])
-    axis.plot(positions, values.mean(0), color=look.color, linestyle=look.linestyle, lw=1.3, label=label)
-    if len(curves) > 1:
+    length = max(map(len, curves))
+    whole = [curve for curve in curves if 0 < len(curve) == length]
+    if len(whole) < len(curves):
+        label += f" ({len(curves) - len(whole)} of {len(curves)} ended early)"
+    positions = [position for position, _ in whole[0]] if whole else []
+    values = np.array([[value for _, value in curve] for curve in whole]).reshape(len(whole), length)
+    means = values.mean(0) if whole else np.empty(0)
+    axis.plot(positions, means, color=look.color, linestyle=look.linestyle, lw=1.3, label=label)
+    if len(whole) > 1:
         axis.fill_between(positions, values.min(0), values.max(0), color=look.color, alpha=0.15, lw=0)
-    return values.mean(0)
+    return means
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 7) -> None:
-    """One legend under all panels, each name once."""
+    """One legend under all panels, each name once, in as many columns as the figure is wide for."""
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
     if handles:
+        room = int(figure.get_figwidth() / (0.55 + LETTER * max(map(len, handles))))  # inches: a line, and its name
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center",
-            ncols=min(columns, len(handles)), frameon=False,
+            ncols=max(1, min(columns, len(handles), room)), frameon=False,
         )  # fmt: skip
+
+
+def head(figure: Any, title: str) -> None:
+    """A title over all panels, in lines that fit."""
+    size = 9
+    letters = int(figure.get_figwidth() / LETTER * FONT["legend.fontsize"] / size)
+    figure.suptitle(textwrap.fill(title, letters), fontsize=size)

@@ -52,8 +52,8 @@ def rebuild(texts: Sequence[str]) -> int:
     """results/ from the published records alone."""
     _refuse(texts)
     material = _published()
-    written, made = build.write(material, RESULTS, fresh=True)
-    if (told := _readme(made, claims.ledger(material.records))) is not None:
+    written, made, rows = build.write(material, RESULTS, fresh=True)
+    if (told := _readme(made, rows)) is not None:
         write_atomically(RESULTS.parent / "README.md", told)
     print(f"{len(written)} files of {RESULTS} rebuilt")
     return 0
@@ -97,14 +97,13 @@ def check(texts: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         material = _published()
-        _, made = build.write(material, fresh, fresh=True)
+        _, made, rows = build.write(material, fresh, fresh=True)
         names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
         here = {path.relative_to(RESULTS) for name in ("tables", "figures") for path in (RESULTS / name).glob("[!.]*")}
         here |= {Path(name) for name in ("claims.md", "claims.csv", "report.html") if (RESULTS / name).exists()}
         differ = sorted(str(name) for name in names ^ here)
         differ += sorted(str(name) for name in names & here if not _same(RESULTS / name, fresh / name))
-    told = _readme(made, claims.ledger(material.records))
-    if told is not None and told != (RESULTS.parent / "README.md").read_text():
+    if (told := _readme(made, rows)) is not None and told != (RESULTS.parent / "README.md").read_text():
         differ.append("../README.md")
     for name in differ:
         print(f"results/{name} is not what the published records give; `make results` rebuilds it", file=sys.stderr)

@@ -10,7 +10,7 @@ from acprop.report.settings import borrowed
 from acprop.report.stats import Summary
 from acprop.report.style import MODELS, dataset_name, look, model_name, order
 from acprop.runs.identity import flatten, identity
-from acprop.runs.record import ENDED, Record
+from acprop.runs.record import ENDED, FINISHED, Record
 
 Cells = dict[tuple[str, str], list[Record]]
 
@@ -121,6 +121,12 @@ def budgets_text(cells: Cells, text: Callable[[dict[str, Any]], str]) -> str:
     for model in models_of(cells):
         told[text(next(group[0].config for cell, group in cells.items() if cell[0] == model))].append(model_name(model))
     return "; ".join(f"{', '.join(models)}: {budget}" for budget, models in told.items())
+
+
+def runs_told(cells: Cells) -> str:
+    """How many runs the cells have, for a title: `n = 5`, or `n = 1 to 5`."""
+    counts = sorted({len([record for record in group if record.status in FINISHED]) for group in cells.values()})
+    return f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
 
 
 def settings_told(records: list[Record]) -> str:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from acprop.runs.identity import run_dir, runs_root
 from acprop.runs.record import FINISHED
 
 
-class Job(NamedTuple):
+class FinishedJob(NamedTuple):
     """folder: below the root of runs. score: what the job returned, for a sweeper that chooses by it."""
 
     folder: str
@@ -40,7 +41,7 @@ class Finished:
         folders = [source.path for source in runtime.config_sources if source.schema == "file"]
         self.composed_by = _digest(tuple(folders))
         self.path = runs_root() / ".sweep" / "finished" / f"{task}.jsonl"
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, FinishedJob] = {}
 
     def read(self) -> "Finished":
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
@@ -48,10 +49,10 @@ class Finished:
                 name, folder, score = json.loads(line)
             except ValueError:  # cut short
                 continue
-            self.jobs[name] = Job(folder, score)
+            self.jobs[name] = FinishedJob(folder, score)
         return self
 
-    def find(self, overrides: Sequence[str]) -> Job | None:
+    def find(self, overrides: Sequence[str]) -> FinishedJob | None:
         """The job of these overrides, if its record is there and says that it has ended."""
         job = self.jobs.get(self._name(overrides))
         try:
@@ -61,11 +62,14 @@ class Finished:
         return job if ended and not any(word.startswith("force=") for word in overrides) else None
 
     def add(self, overrides: Sequence[str], config: identity.Config, score: Any) -> None:
+        """Adds the line of a job; a disk that has no room for it costs the line, and not the run."""
         folder = run_dir(config).relative_to(runs_root()).as_posix()
         known = isinstance(score, float) and math.isfinite(score)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:  # a line is written at once, so jobs side by side keep theirs apart
-            file.write(json.dumps([self._name(overrides), folder, score if known else None]) + "\n")
+        line = json.dumps([self._name(overrides), folder, score if known else None]) + "\n"
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:  # written at once, so jobs side by side keep theirs apart
+                file.write(line)
 
     def _name(self, overrides: Sequence[str]) -> str:
         return hashlib.sha256(json.dumps([self.composed_by, *overrides]).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from typing import Any
 from acprop.report import PUBLISHED, comparisons
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, Reference, column, fields, wide
-from acprop.report.figures import draw_runs, legend_below, subplots
+from acprop.report.figures import draw_runs, head, legend_below, subplots
 from acprop.report.records import (
     Cells,
     budgets_text,
@@ -25,6 +25,7 @@ from acprop.report.records import (
     models_of,
     provenance,
     row_label,
+    runs_told,
     settings_told,
 )
 from acprop.report.settings import tunes
@@ -161,7 +162,7 @@ def _figure(dataset: str, scale: str, metric: str, cells: Cells, paper: Paper) -
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     models = models_of(cells)
-    canvas, axes = subplots(1, len(models), figsize=(2.9 * len(models), 2.9))
+    canvas, axes = subplots(1, len(models), figsize=(max(4.2, 2.9 * len(models)), 2.9))
     for axis, model in zip(axes[0], models, strict=True):
         for label in labels_of({cell: group for cell, group in cells.items() if cell[0] == model}):
             style = look(label.split(" ")[0])
@@ -178,7 +179,8 @@ def _figure(dataset: str, scale: str, metric: str, cells: Cells, paper: Paper) -
     axes[0][0].set_ylabel(f"{NAMES[metric]} (log)")
     legend_below(canvas, axes)
     note = "; thin: the paper's best" if paper else ""
-    canvas.suptitle(f"{dataset_name(dataset)}, scale {scale}{note}", fontsize=9)
+    told = f"scale {scale} ({budgets_text(cells, _budget)})"
+    head(canvas, f"{dataset_name(dataset)}, {told}, {runs_told(cells)}{note}")
     return canvas
 
 

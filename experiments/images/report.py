@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, summary, wide
-from acprop.report.figures import draw_runs, legend_below, subplots
+from acprop.report.figures import draw_runs, head, legend_below, subplots
 from acprop.report.records import (
     Cells,
     budgets_text,
@@ -17,6 +17,7 @@ from acprop.report.records import (
     models_of,
     provenance,
     row_label,
+    runs_told,
     settings_told,
 )
 from acprop.report.stats import PERCENT
@@ -57,7 +58,9 @@ def artefacts(study: Study, dataset: str, scale: str, records: list[Record]) -> 
     )
     yield table(name, study.part, caption, records, *rows)
     yield figure(
-        name, study.part, f"{what} over epochs; line: mean, band: range over seeds. Scale: {scale}.", records,
+        name, study.part,
+        f"{what} over epochs; line: mean, band: range over seeds; those that "
+        f"ended early are counted alone. Scale: {scale}.", records,
         lambda: _draw(study, dataset, scale, cells, paper),
     )  # fmt: skip
 
@@ -112,7 +115,7 @@ def budget(config: dict[str, Any]) -> str:
 def _draw(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper) -> Any:
     panels = [(model, metric) for model in models_of(cells) for metric in study.metrics]
     overlay = study.overlay(dataset)
-    canvas, axes = subplots(1, len(panels), figsize=(3.3 * len(panels), 2.9))
+    canvas, axes = subplots(1, len(panels), figsize=(max(4.2, 3.3 * len(panels)), 2.9))
     for axis, (model, metric) in zip(axes[0], panels, strict=True):
         own = {label: records for (m, label), records in cells.items() if m == model}
         _curves(axis, own, metric)
@@ -128,7 +131,8 @@ def _draw(study: Study, dataset: str, scale: str, cells: Cells, paper: Paper) ->
         note = "; markers: paper's best (triangle) and last (square)" + ("; thin: paper" if overlay else "")
     elif paper:
         note = "; thin: paper"
-    canvas.suptitle(f"{dataset_name(dataset)}, scale {scale}{note}", fontsize=9)
+    told = f"scale {scale} ({budgets_text(cells, budget)})"
+    head(canvas, f"{dataset_name(dataset)}, {told}, {runs_told(cells)}{note}")
     return canvas
 
 

@@ -9,8 +9,18 @@ from typing import Any
 from acprop.report import PUBLISHED, comparisons
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, wide
-from acprop.report.figures import draw_runs, legend_below, subplots
-from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label, settings_told
+from acprop.report.figures import draw_runs, head, legend_below, subplots
+from acprop.report.records import (
+    Cells,
+    by_budget,
+    by_cell,
+    file_name,
+    labels_of,
+    provenance,
+    row_label,
+    runs_told,
+    settings_told,
+)
 from acprop.report.settings import tunes
 from acprop.report.stats import PERCENT
 from acprop.report.style import look
@@ -54,7 +64,8 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
     said, texts = _samples(pairs, scale, cells)
     yield table(f"{name}_samples", "table3", caption, records, ["sentence", "who", "text"], said, texts)
     shown = f"{title}, scale {scale}: validation BLEU over epochs; band: range over seeds"
-    yield figure(name, "table3", shown, records, lambda: _figure(shown, pairs, cells))
+    told = f"{title}, scale {scale} ({_budget(records[0].config)}), {runs_told(cells)}"
+    yield figure(name, "table3", shown, records, lambda: _figure(told, pairs, cells))
 
 
 def _pairs(records: list[Record]) -> dict[str, str]:
@@ -106,11 +117,16 @@ def _caption(title: str, scale: str, records: list[Record]) -> str:
     return (
         f"Table 3 on {title}: tokenised BLEU on the test set, beam {config['beam']}; average: parameters averaged over "
         f"the last {config['average_last']} epochs, as the paper; best: epoch of best validation BLEU. Mean ± std (n) "
-        f"and 95 % interval over seeds. Scale: {scale} ({config['epochs']} epochs, {config['max_tokens']} tokens a "
-        f"batch, {config['warmup']} warm-up updates, {config['layers']} + {config['layers']} layers, width "
-        f"{config['width']}).{settings_told(records)} Bold: interval apart from all others. sacreBLEU is in the CSV "
-        f"file ({', '.join(signatures) or 'no finished run'}). {provenance(records)}"
+        f"and 95 % interval over seeds. Scale: {scale} ({_budget(config)}).{settings_told(records)} Bold: interval "
+        f"apart from all others. sacreBLEU is in the CSV file ({', '.join(signatures) or 'no finished run'}). "
+        f"{provenance(records)}"
     )
+
+
+def _budget(config: dict[str, Any]) -> str:
+    batch = f"{config['max_tokens']} tokens a batch, {config['warmup']} warm-up updates"
+    net = f"{config['layers']} + {config['layers']} layers, width {config['width']}"
+    return f"{config['epochs']} epochs, {batch}, {net}"
 
 
 def _samples(pairs: dict[str, str], scale: str, cells: Cells) -> tuple[list[list[str]], list[dict[str, object]]]:
@@ -143,5 +159,5 @@ def _figure(title: str, pairs: dict[str, str], cells: Cells) -> Any:
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set_ylabel("validation BLEU")
     legend_below(canvas, axes)
-    canvas.suptitle(title, fontsize=9)
+    head(canvas, title)
     return canvas
