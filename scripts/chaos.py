@@ -225,10 +225,10 @@ FAULTS: dict[str, Callable[[Place, random.Random], str]] = {
 }
 
 
-def disturb(root: Path, share: float, chance: random.Random) -> Counter:
+def disturb(root: Path, tasks: list[str], share: float, chance: random.Random) -> Counter:
     """Injects faults; prints what was lost; returns counts by (fault, outcome)."""
     of_each = max(1, round(share * len(FAULTS)))
-    plan = [(task, name) for task in COMMANDS for name in chance.sample(list(FAULTS), of_each)]
+    plan = [(task, name) for task in tasks for name in chance.sample(list(FAULTS), of_each)]
 
     def undisturbed(task: str) -> tuple[dict[str, Any], float]:
         whole = Place(root / f"whole-{task}", task)
@@ -247,7 +247,6 @@ def disturb(root: Path, share: float, chance: random.Random) -> Counter:
         return name, "lost" if wrong else "survived"
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        tasks = list(dict.fromkeys(task for task, _ in plan))
         wholes = dict(zip(tasks, pool.map(undisturbed, tasks), strict=True))
         seeds = [chance.getrandbits(32) for _ in plan]
         return Counter(pool.map(disturbed, range(len(plan)), *zip(*plan, strict=True), seeds))
@@ -285,11 +284,12 @@ def table(title: str, counts: Counter, good: str, bad: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of all faults and bad inputs")
+    parser.add_argument("--tasks", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="whose runs are disturbed")
     parser.add_argument("--seed", type=int, default=0, help="draws them, and the moments at which they come")
     arguments = parser.parse_args()
     chance, started = random.Random(arguments.seed), time.time()
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        faults = disturb(Path(name), arguments.share, chance)
+        faults = disturb(Path(name), arguments.tasks, arguments.share, chance)
         inputs = refuse(Path(name), arguments.share, chance)
     table("fault", faults, "survived", "lost")
     table("bad input of", inputs, "handled", "not handled")
