@@ -50,9 +50,12 @@ def test_a_forced_run_takes_the_place_of_the_finished_one(configure):
     cell = (*SMOKE, "tracking.mode=disabled", "steps=300")
     score = train(configure("rl", *cell))
     (before,) = load_records("rl")
+    mark = before.path / "of the first"
+    mark.touch()
     assert train(configure("rl", *cell, "force=true")) == score
     (after,) = load_records("rl")
-    assert after.summary["wall_s"] != before.summary["wall_s"], "another run"
+    assert after.path == before.path
+    assert not mark.exists(), "another run"
     assert after.summary["final"] == before.summary["final"]
 
 
