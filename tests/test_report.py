@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from acprop.report import PUBLISHED, results_root
+from acprop.report import PUBLISHED, RESULTS, results_root
 from acprop.report.__main__ import main
 from acprop.report.artefacts import OTHER, Cell, table
 from acprop.report.build import refresh
@@ -18,8 +18,10 @@ from acprop.report.figures import draw_runs, head, legend_below, subplots
 from acprop.report.files import write
 from acprop.report.stats import Summary, separate_winner, summarize
 from acprop.report.style import FONT, look
+from acprop.report.tasks import artefacts, parts
 from acprop.runs import Run, data_root
 from acprop.runs.conf import roster
+from acprop.runs.record import load_published
 from experiments.cifar import report as cifar
 from tests.conftest import ROOT
 
@@ -72,6 +74,27 @@ def test_a_record_removed_changes_its_cell_and_only_that(configure, tmp_path):
     refresh("cifar")
     after = rows("fig6_digits_laptop")
     assert [key for key in before if before[key] != after[key]] == [("resnet34", "adam")]
+
+
+def test_a_new_run_costs_the_tables_of_its_own_data_set_and_scale(configure):
+    leave(configure, "dataset=cifar10", "scale=paper")
+    leave(configure)
+    assert main([]) == 0
+    assert refresh("cifar") == [], "nothing is new since the report"
+    leave(configure, "seed=1")
+    assert {name.partition("_laptop")[0] for name in refresh("cifar")} == {"fig6_digits"}
+    assert refresh("cifar") == []
+    shutil.rmtree(results_root())
+    assert "fig6_cifar10" in refresh("cifar")
+
+
+def test_no_table_crosses_the_parts_that_records_are_refreshed_by():
+    """What the published records of all tasks show at once, they show part by part."""
+    records = list(load_published(RESULTS / "records"))
+    by_part = [artefact for part in parts(records).values() for artefact in artefacts(part)]
+    assert {a.name: (a.caption, a.header, a.rows, a.long) for a in artefacts(records)} == {
+        a.name: (a.caption, a.header, a.rows, a.long) for a in by_part
+    }
 
 
 def test_scales_settings_and_data_sets_do_not_mix(configure):

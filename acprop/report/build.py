@@ -14,6 +14,7 @@ from acprop.runs.record import Record, Unreadable, load_published, load_records,
 T = TypeVar("T")
 WORDS = ("tables", "figures", "claims", "page")
 DRAWN = ".drawn.json"  # under the root: figure -> what it was drawn from
+REFRESHED = ".refreshed.json"  # part of a task's records -> what its tables were last made from
 
 
 class Material(NamedTuple):
@@ -84,7 +85,7 @@ def without_unreadable(material: Material, make: Callable[[], T]) -> T:
 
 def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) -> Report:
     made, rows = artefacts(material)
-    drawn = {} if fresh else _drawn(root)
+    drawn = {} if fresh else _read(root / DRAWN)
     written: list[Path] = []
     for artefact in made:
         kind = "figures" if artefact.draw else "tables"
@@ -103,22 +104,32 @@ def _write(material: Material, root: Path, words: Sequence[str], fresh: bool) ->
         written.append(page.write(rows, made, material, root))
     if not fresh:
         write_atomically(root / DRAWN, json.dumps({a.name: drawn[a.name] for a in made if a.name in drawn}, indent=0))
+        if set(words) == set(WORDS):
+            made_from = {part: _of_part(records) for part, records in tasks.parts(material.records).items()}
+            write_atomically(root / REFRESHED, json.dumps(made_from, indent=0))
     if set(words) == set(WORDS):
         _clear(root, set(written))
     return Report(written, made, rows)
 
 
 def refresh(task: str) -> list[str]:
-    """The tables and figures of one task, in the reader's report; returns their names."""
+    """The tables and figures of one task, in the reader's report, that records have changed of since the last time;
+    returns their names."""
     material = gather()
     return without_unreadable(material, lambda: _refresh(material, task))
 
 
 def _refresh(material: Material, task: str) -> list[str]:
+    root = results_root()
+    drawn, told = _read(root / DRAWN), _read(root / REFRESHED)
+    made: list[Artefact] = []
     of_task = [record for record in material.records if record.summary["task"] == task]
-    twins = [record for record in material.twins if record.summary["task"] == task]
-    root, drawn = results_root(), _drawn(results_root())
-    made = [*tasks.artefacts(of_task), *own.beside(twins, material.published)]
+    for part, records in tasks.parts(of_task).items():
+        seen = _of_part(records)
+        if told.get(part) != seen:
+            made += tasks.artefacts(records)
+            told[part] = seen
+    made += own.beside(material.twins, material.published)
     for artefact in made:
         seen = _seen(artefact)
         if not artefact.draw or drawn.get(artefact.name) != seen:
@@ -126,6 +137,7 @@ def _refresh(material: Material, task: str) -> list[str]:
             drawn |= {artefact.name: seen} if artefact.draw else {}
     if made:
         write_atomically(root / DRAWN, json.dumps(drawn, indent=0))
+        write_atomically(root / REFRESHED, json.dumps(told, indent=0))
     return [artefact.name for artefact in made]
 
 
@@ -136,9 +148,9 @@ def _clear(root: Path, written: set[Path]) -> None:
                 path.unlink()
 
 
-def _drawn(root: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     try:
-        found = json.loads((root / DRAWN).read_text())
+        found = json.loads(path.read_text())
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
@@ -146,7 +158,15 @@ def _drawn(root: Path) -> dict[str, str]:
 
 def _seen(artefact: Artefact) -> str:
     """A hash over all that a figure is drawn from: its records, and the code."""
-    seen = [artefact.caption, _code(), *(record.stamp for record in artefact.records)]
+    return _hash(artefact.caption, _code(), *(record.stamp for record in artefact.records))
+
+
+def _of_part(records: Iterable[Record]) -> str:
+    """A hash over all that the tables and figures of these records are made from."""
+    return _hash(_code(), *(record.stamp for record in records))
+
+
+def _hash(*seen: str) -> str:
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
 
 

@@ -45,6 +45,17 @@ def artefacts(records: Iterable[Record]) -> list[Artefact]:
     return sorted(made, key=lambda artefact: artefact.name)
 
 
+def parts(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The records by what no table or figure of a task crosses: the named scale, and the data set too, but where the
+    task's report says that it sets data sets side by side (SPANS_DATA)."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        task, dataset, scale = record.summary["task"], record.summary["dataset"], record.config["scale"]["name"]
+        spans = getattr(reports().get(task), "SPANS_DATA", False)
+        found.setdefault(f"{task}/{scale}" if spans else f"{task}/{scale}/{dataset}", []).append(record)
+    return found
+
+
 def _last_values(task: str, records: list[Record]) -> Iterator[Artefact]:
     """One table for each data set and scale: every last value that the runs logged."""
     for (dataset, scale), group in by_budget(records).items():

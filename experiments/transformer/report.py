@@ -27,6 +27,7 @@ from acprop.report.style import look
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
 
+SPANS_DATA = True  # a table has a column a pair of languages
 TITLES = {"ted": "IWSLT and TED", "cldr": "embedded pairs", "catalogues": "gettext catalogues"}
 
 

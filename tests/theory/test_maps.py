@@ -116,6 +116,7 @@ def test_a_record_becomes_table_and_figures(configure):
     row = record.config["problem"]["panels"].index("acprop")
     arrays["converges"][row, record.config["study"]["beta1"].index(0.9), 5, 5] ^= True
     np.savez_compressed(record.path / "arrays.npz", **arrays)
+    (record.path / "run.json").touch()  # a run writes it last
     refresh("theory")
     after = counts()
     assert [key for key in before if before[key] != after[key]] == [("eq1", "limit", "acprop", 0.9)]
