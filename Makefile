@@ -178,7 +178,7 @@ chaos: .venv/.ready ## faults against real runs, bad input against real commands
 	$(RUN) scripts/chaos.py $(CHAOS)
 
 test: .venv/.ready ## the whole test suite
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 3
 
 lint: .venv/.ready ## ruff and mypy
 	.venv/bin/ruff check .

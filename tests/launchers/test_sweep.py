@@ -107,11 +107,11 @@ def test_only_what_is_missing_runs_again(sweep, monkeypatch):
 def test_a_joblib_worker_starts_the_processes_that_read_images(command, tmp_path):
     make(tmp_path / "jpegs", 4, 2)
     done = command(
-        "-m", "experiments.imagenet", "-m", "hydra/launcher=joblib", "dataset=image_folder", "scale=smoke", "seed=0,1",
+        "-m", "experiments.imagenet", "-m", "hydra/launcher=joblib", "dataset=image_folder", "scale=smoke", "seed=0",
         f"dataset.path='{tmp_path / 'jpegs'}'", "image_size=32", "resize=36", "epochs=1", "workers=1", "tracking=none",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert [record.status for record in load_records("imagenet")] == ["done", "done"]
+    assert [record.status for record in load_records("imagenet")] == ["done"]
 
 
 @pytest.mark.slow

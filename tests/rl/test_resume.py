@@ -1,13 +1,13 @@
 """A killed run goes on as if nothing had happened, bit for bit: the agents that scripts/chaos.py leaves out."""
 
 import json
-import os
 import signal
 
 import pytest
 import torch
 
 from acprop.runs import load_records
+from experiments.rl.train import train
 
 CELLS = {
     "ppo": ["dataset=cartpole", "optimizer=adabelief", "steps=1024", "eval_every=512"],
@@ -36,8 +36,8 @@ def everything(record):
     return [{**line, "wall_s": 0} for line in lines], flat
 
 
-def record_in(runs):
-    os.environ["ACPROP_RUNS"] = str(runs)
+def record_in(runs, monkeypatch):
+    monkeypatch.setenv("ACPROP_RUNS", str(runs))
     (record,) = load_records("rl")
     return record
 
@@ -58,23 +58,23 @@ runpy.run_module("experiments.rl", run_name="__main__")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", CELLS)
-def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, command):
+def test_killed_and_resumed_equals_uninterrupted(model, tmp_path, command, configure, monkeypatch):
     settings = [f"model={model}", *CELLS[model], "tuned=none", "scale=smoke", "eval_episodes=5", "tracking=none"]
-    whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
-    done = command("-m", "experiments.rl", *settings, ACPROP_RUNS=whole)
-    assert done.returncode == 0, done.stderr
-    expected = record_in(whole)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    monkeypatch.setenv("ACPROP_RUNS", str(whole))
+    train(configure("rl", *settings))
+    expected = record_in(whole, monkeypatch)
 
-    done = command("-c", KILL.format(step=0.55 * expected.summary["steps"]), *settings, ACPROP_RUNS=killed)
+    kill = KILL.format(step=0.55 * expected.summary["steps"])
+    done = command("-c", kill, *settings, ACPROP_RUNS=str(killed))
     assert done.returncode == -signal.SIGKILL, done.stderr
-    record = record_in(killed)
+    record = record_in(killed, monkeypatch)
     assert record.status == "running"
     stopped = torch.load(record.path / "checkpoint.pt", weights_only=True)["step"]
     assert 0.5 < stopped / expected.summary["steps"] < 0.8
 
-    done = command("-m", "experiments.rl", *settings, ACPROP_RUNS=killed)
-    assert done.returncode == 0, done.stderr
-    resumed = record_in(killed)
+    train(configure("rl", *settings))
+    resumed = record_in(killed, monkeypatch)
     assert resumed.summary["attempts"] == 2
     (lines, state), (expected_lines, expected_state) = everything(resumed), everything(expected)
     assert lines == expected_lines

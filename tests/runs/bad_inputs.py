@@ -67,6 +67,7 @@ optimizer.variant=nonesuch
 optimizer._target_=torch.optim.Nonesuch
 optimizer._target_=os.system
 optimizer._target_=3
+optimizer={lr:-3}
 ~optimizer
 """
 
@@ -79,6 +80,7 @@ epochs=abc
 epochs=null
 epochs=[1]
 batch_size=0
+batch_size=1.5
 batch_size=true
 batch_size=abc
 batch_size=1e9

@@ -76,12 +76,8 @@ def test_what_conf_offers_passes(task, overrides, configure):
 @pytest.mark.parametrize(
     ("task", "overrides"),
     [
-        ("cifar", "epochs=true"), ("cifar", "names.model=../../../../escape"), ("cifar", "=3"), ("cifar", "width=1e9"),
-        ("cifar", "dataset=cifar10 optimizer=avagrad"), ("cifar", "optimizer={lr:-3}"), ("gan", "ema=abc"),
-        ("gan", "fid_network=inception fid_weights=/etc/passwd"), ("rl", "model.gamma=2"),
-        ("rl", "dataset=gymnasium dataset.id=Nonesuch-v0 tuned=none"), ("transformer", "model.arch=foo"),
-        ("theory", "study=fig4 study.P=0"), ("imagenet", "dataset=image_folder dataset.path=/nonesuch"),
-        ("cifar", "-m seed=0,abc dataset=cartpole"),
+        ("gan", "fid_network=inception fid_weights=/etc/passwd"), ("transformer", "model.arch=foo"),
+        ("imagenet", "dataset=image_folder dataset.path=/nonesuch"), ("cifar", "-m seed=0,abc dataset=cartpole"),
     ],
 )  # fmt: skip
 def test_a_command_with_bad_input_says_one_line_and_makes_nothing(task, overrides, command, tmp_path):
