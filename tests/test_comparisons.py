@@ -5,7 +5,7 @@ import math
 import pytest
 
 from acprop.report.artefacts import Artefact
-from acprop.report.comparisons import Score, of_cells, of_settings, one_for_all
+from acprop.report.comparisons import Score, _drift, ends_told, of_cells, of_settings, one_for_all
 from acprop.report.records import by_cell
 from acprop.runs import Run, load_records
 
@@ -28,6 +28,30 @@ def leave(configure, *overrides, curves):
 
 def texts(artefact: Artefact):
     return {row[0].text: [cell.text for cell in row[1:]] for row in artefact.rows}
+
+
+def test_a_caption_says_of_which_cells_the_curve_still_moves_at_its_end(configure):
+    """Of twenty epochs the last tenth is two; drift and spread by hand."""
+    rising = [[50.0 + epoch + seed for epoch in range(20)] for seed in (0, 1)]  # + 2, spread 0.71
+    leave(configure, "model=vgg11", "optimizer=adam", curves=rising)
+    leave(configure, "model=vgg11", "optimizer=sgd", curves=[[60.0] * 19 + [60.0 + seed] for seed in (0.4, 2.4)])
+    leave(configure, "model=vgg11", "optimizer=radam", curves=[[50.0 + epoch for epoch in range(20)]])
+    leave(configure, "model=vgg11", "optimizer=adamw", curves=[[60.0] * 18 + [71.0, math.nan]] * 2)
+    cells = by_cell(load_records())
+    assert ends_told(cells, ACCURACY.curve) == (
+        "Not flat at the end: the last tenth of training moves the mean of Adam (+2, spread 0.71). "
+    )
+    flat = {cell: group for cell, group in cells.items() if cell[1] == "sgd"}
+    assert ends_told(flat, ACCURACY.curve).startswith("Flat at the end: ")
+    alone = {cell: group for cell, group in cells.items() if cell[1] in ("radam", "adamw")}
+    assert ends_told(alone, ACCURACY.curve) == "", "one good run or none"
+    many = {("vgg11", f"adam (lr={number})"): flat["vgg11", "sgd"] for number in range(100)}
+    assert ends_told(many, ACCURACY.curve) == "Whether curves are flat at the end is not told of so many (100). "
+
+
+def test_a_tenth_begins_between_two_points_of_a_curve():
+    assert _drift([(10, 0.0), (20, 10.0)]) == pytest.approx(2.0)
+    assert _drift([(1, 5.0), (4, 6.0), (8, 9.0), (10, 9.0), (20, 9.5)]) == pytest.approx(0.1)
 
 
 def test_speed_says_when_a_target_is_reached_how_often_and_at_what_cost(configure):

@@ -5,7 +5,7 @@ beyond.py."""
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import NamedTuple
 
 from acprop.report.artefacts import Artefact, Cell, table
@@ -29,6 +29,7 @@ from acprop.runs.record import FINISHED, Record
 CLOSE = 0.01  # of the best score: what counts as good, and as reached
 SHARES = (0.9, 0.95, 0.99)  # of the best optimizer's score
 TRIALS = (1, 2, 4, 8, 16)
+MANY = 60  # cells of which a caption would name none
 
 
 class Score(NamedTuple):
@@ -60,6 +61,44 @@ def of_cells(name: str, part: str, what: str, cells: Cells, score: Score) -> Ite
     whole = [label for label in labels_of(ended) if label in together and all((m, label) in ended for m in models)]
     if len(models) > 1 and len(whole) > 1 and score.positive:
         yield tasks(f"{name}_tasks", part, what, ended, models, whole, score)
+
+
+# -- the end of the curves -------------------------------------------------------------------------------------------
+
+
+def ends_told(cells: Cells, curve: tuple[str, str], name: Callable[[str], str] = model_name) -> str:
+    """What a caption says of the ends of the curves: of which cells the last tenth of training still moves the mean by
+    more than its runs differ. Of a cell that has one good run nothing can be said.
+
+    Args:
+        curve: split and metric.
+        name: how a model is called.
+    """
+    if len(cells) > MANY:
+        return f"Whether curves are flat at the end is not told of so many ({len(cells)}). "
+    told, moving = 0, []
+    for (model, label), group in cells.items():
+        curves = [record.curve(*curve, over="step") for record in group if not failed(record)]
+        if len(curves := [one for one in curves if len(one) > 1]) < 2:
+            continue
+        told += 1
+        drift, spread = fmean(map(_drift, curves)), stdev(one[-1][1] for one in curves)
+        if abs(drift) > spread:
+            where = f" on {name(model)}" if len({model for model, _ in cells}) > 1 else ""
+            moving.append(f"{row_label(label)}{where} ({drift:+.3g}, spread {spread:.2g})")
+    if not told:
+        return ""
+    if not moving:
+        return "Flat at the end: the last tenth of training moves no mean by more than its runs' standard deviation. "
+    return f"Not flat at the end: the last tenth of training moves the mean of {', '.join(moving)}. "
+
+
+def _drift(curve: Sequence[tuple[float, float]]) -> float:
+    """What the last tenth of a curve of (position, score) adds; between its points it is straight."""
+    import numpy as np
+
+    positions, scores = zip(*curve, strict=True)
+    return scores[-1] - float(np.interp(0.9 * positions[-1], positions, scores))
 
 
 # -- time and cost ---------------------------------------------------------------------------------------------------

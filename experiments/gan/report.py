@@ -155,7 +155,8 @@ def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> st
         seen += f" of a classifier of the same data, test top-1 {top1:.2f} %; not comparable with any published FID"
     spread = "mean ± std (n) and 95 % interval over seeds"
     borrowed = settings_told(records)
-    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}).{borrowed} {provenance(records)}"
+    ends = comparisons.ends_told(cells, ("test", metric))
+    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}).{borrowed} {ends}{provenance(records)}"
 
 
 def _figure(dataset: str, scale: str, metric: str, cells: Cells, paper: Paper) -> Any:

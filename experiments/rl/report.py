@@ -139,7 +139,8 @@ def _caption(records: list[Record]) -> str:
         f"greedy evaluation episodes; mean ± std (n) and 95 % interval over seeds; last return: at the end; mean "
         f"return: over training; steps to 90 % of optimum: median (runs that got there); P(better than Adam): by mean "
         f"return, with its exact 95 % interval. Scale: {first.summary['scale']} ({first.config['steps']} environment "
-        f"steps). Bold: interval apart from all others.{bound} {provenance(records)}"
+        f"steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(by_cell(records), SCORE.curve)}"
+        f"{provenance(records)}"
     )
 
 

@@ -59,7 +59,7 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
         _references(paper) if paper else None, name=pairs.__getitem__, unseen=SACREBLEU,
     )  # fmt: skip
     long = [{"dataset": row.pop("model"), **row} for row in long]
-    yield table(name, "table3", _caption(title, scale, records), records, header, rows, long)
+    yield table(name, "table3", _caption(title, scale, pairs, cells), records, header, rows, long)
     yield from comparisons.of_cells(name, "table3", f"{title}, scale {scale}", cells, SCORE)
     caption = f"The first test sentences of {title}, scale {scale}, lowercase; each optimizer's lowest seed."
     said, texts = _samples(pairs, scale, cells)
@@ -111,7 +111,8 @@ def _references(paper: dict[tuple[str, str], float]) -> Callable[[str, str, Meas
     return reference
 
 
-def _caption(title: str, scale: str, records: list[Record]) -> str:
+def _caption(title: str, scale: str, pairs: dict[str, str], cells: Cells) -> str:
+    records = [record for group in cells.values() for record in group]
     config = records[0].config
     done = [record for record in records if record.status == "done"]
     signatures = sorted({str(record.summary.get("sacrebleu_signature")) for record in done})
@@ -120,7 +121,7 @@ def _caption(title: str, scale: str, records: list[Record]) -> str:
         f"the last {config['average_last']} epochs, as the paper; best: epoch of best validation BLEU. Mean ± std (n) "
         f"and 95 % interval over seeds. Scale: {scale} ({_budget(config)}).{settings_told(records)} Bold: interval "
         f"apart from all others. sacreBLEU is in the CSV file ({', '.join(signatures) or 'no finished run'}). "
-        f"{provenance(records)}"
+        f"{comparisons.ends_told(cells, SCORE.curve, pairs.__getitem__)}{provenance(records)}"
     )
 
 
