@@ -60,7 +60,8 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
     )  # fmt: skip
     long = [{"dataset": row.pop("model"), **row} for row in long]
     yield table(name, "table3", _caption(title, scale, pairs, cells), records, header, rows, long)
-    yield from comparisons.of_cells(name, "table3", f"{title}, scale {scale}", cells, SCORE)
+    by_pair = {(pairs[dataset], label): group for (dataset, label), group in cells.items()}
+    yield from comparisons.of_cells(name, "table3", f"{title}, scale {scale}", by_pair, SCORE)
     caption = f"The first test sentences of {title}, scale {scale}, lowercase; each optimizer's lowest seed."
     said, texts = _samples(pairs, scale, cells)
     yield table(f"{name}_samples", "table3", caption, records, ["sentence", "who", "text"], said, texts)
@@ -71,10 +72,12 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
 
 def _pairs(records: list[Record]) -> dict[str, str]:
     """dataset -> its languages, as a column is headed: the paper's first, in its order."""
-    told = {
-        record.summary["dataset"]: "-".join(record.config["dataset"][side].upper() for side in ("source", "target"))
-        for record in records
-    }
+    told: dict[str, str] = {}
+    for record in records:
+        dataset = record.summary["dataset"]
+        if languages := record.summary.get("languages"):
+            told[dataset] = languages.upper()
+        told.setdefault(dataset, dataset)  # its runs ended before they had read it
     papers = list(dict.fromkeys(dataset for dataset, _ in published()))
     order = {dataset: index for index, dataset in enumerate(papers)}
     return dict(sorted(told.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))

@@ -8,6 +8,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import write_po
 
+from acprop.report import results_root
+from acprop.report.build import refresh
 from acprop.runs import UsageError, data_root, load_records
 from acprop.runs.launch import build
 from experiments.transformer import catalogues, corpus
@@ -383,3 +385,7 @@ def test_a_run_says_what_it_was_trained_on(configure):
     assert len(record.summary["data_sha256"]) == 64
     assert record.summary["published_data"] is False
     assert record.summary["test_size"] == 20
+    name = "table3_catalogues_smoke-epochs=1-average_last=1-own=files"
+    assert name in refresh("transformer")
+    table = results_root() / "tables" / f"{name}.md"
+    assert table.read_text().splitlines()[2].startswith("| optimizer | DE-EN average |")

@@ -17,7 +17,9 @@ PAIRS = ("iwslt14_de_en", "iwslt15_en_vi", "ted_ja_en", "ted_ro_en")  # of the p
 
 def leave(configure, *overrides, bleu=30.0, status="done", epochs=3):
     """A record with given scores: the average of the last epochs, the best one point below."""
-    with Run.open(configure("transformer", "tracking=none", *overrides), select=("valid/bleu", "max")) as run:
+    cfg = configure("transformer", "tracking=none", *overrides)
+    with Run.open(cfg, select=("valid/bleu", "max")) as run:
+        run.describe(languages=f"{cfg.dataset.source}-{cfg.dataset.target}")
         for epoch in run.epochs(epochs):
             run.log("valid", bleu=bleu * (epoch + 1) / epochs)
             if status == "diverged":
