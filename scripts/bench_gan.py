@@ -18,13 +18,12 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 from acprop.runs import Run
-from acprop.runs.launch import CONF, build
+from acprop.runs.compose import composed
+from acprop.runs.launch import build
 from experiments.gan.losses import LOSSES
 from experiments.gan.train import gan_step, pixels_in_unit_range
 from experiments.images.data import ImageData
@@ -44,9 +43,7 @@ def main() -> None:
 
 def measure(model: str, threads: int, steps: int, width: float) -> None:
     overrides = ["dataset=cifar10", f"model={model}", "scale=paper", f"width={width}", f"threads={threads}"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("gan", [*overrides, "tracking.mode=offline"], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
+    cfg = composed("gan", *overrides, "tracking.mode=offline")
     images = torch.randint(0, 256, (2000, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(0, 10, (len(images),))
     half = (0.5,) * 3

@@ -17,11 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 
-from acprop.runs.conf import CONF
+from acprop.runs.compose import composed
 from acprop.runs.identity import config_hash, resolved
 
 EPOCHS, SEEDS, MODELS = 200, 5, ("vgg11", "resnet34", "densenet121")
@@ -29,13 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def config(*overrides: str) -> dict:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("cifar", overrides=["scale=paper", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    composed = resolved(cfg)
-    composed.pop("hydra")
-    return composed
+    settings = resolved(composed("cifar", "scale=paper", *overrides))
+    settings.pop("hydra")
+    return settings
 
 
 def leave(root: Path, count: int) -> None:

@@ -22,8 +22,6 @@ from typing import Any
 
 import gymnasium
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
@@ -31,7 +29,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
-from acprop.runs.launch import CONF, build
+from acprop.runs.compose import composed
+from acprop.runs.launch import build
 from experiments.rl.environments import evaluate
 from experiments.rl.train import act, make_agent, train
 
@@ -41,13 +40,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF), version_base="1.3"):
+    with tempfile.TemporaryDirectory() as folder:
         os.environ["ACPROP_RUNS"] = folder
         pairs: list[tuple[float, ...]] = []
         for pair in range(-1, arguments.pairs):  # the first warms up
             steps = arguments.steps if pair >= 0 else 2000
-            cfg = compose("rl", [f"steps={steps}", f"seed={max(pair, 0)}", "force=true"], return_hydra_config=True)
-            HydraConfig.instance().set_config(cfg)
+            cfg = composed("rl", f"steps={steps}", f"seed={max(pair, 0)}", "force=true")
             (cpu, wall), (suite_cpu, suite_wall) = timed(plain, cfg), timed(train, cfg)
             if pair >= 0:
                 pairs.append((cpu, wall, suite_cpu, suite_wall))

@@ -22,25 +22,20 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
-from acprop.runs.conf import CONF
+from acprop.runs.compose import composed
 from acprop.runs.launch import build
 
 LAYOUT = torch.channels_last
 
 
 def configure(task: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(task, [*overrides, "threads=1", "tracking=none"], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    return cfg
+    return composed(task, *overrides, "threads=1", "tracking=none")
 
 
 def rate(step: Callable[[], object], seconds: float) -> float:

@@ -18,13 +18,12 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the runners are not installed; they are beside this
 
 from acprop.runs import Run
-from acprop.runs.launch import CONF, build
+from acprop.runs.compose import composed
+from acprop.runs.launch import build
 from acprop.runs.telemetry import Telemetry
 from experiments.images.data import ImageData
 from experiments.images.train import autocast, train_step
@@ -41,13 +40,8 @@ def main() -> None:
 
 
 def measure(threads: int, steps: int) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(
-            "cifar",
-            ["dataset=cifar10", "model=resnet34", "scale=paper", f"threads={threads}", "tracking.mode=offline"],
-            return_hydra_config=True,
-        )
-    HydraConfig.instance().set_config(cfg)
+    cell = ("dataset=cifar10", "model=resnet34", "scale=paper", f"threads={threads}")
+    cfg = composed("cifar", *cell, "tracking.mode=offline")
     images = torch.randint(0, 256, ((steps + 2) * 128, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(0, 10, (len(images),))
     data = ImageData(images, labels, images, labels, (0.5,) * 3, (0.25,) * 3, 10, flip=True).to(torch.device("cpu"))

@@ -28,14 +28,12 @@ sys.path.insert(0, str(ROOT))  # the runners are not installed; they are beside 
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from acprop import ACProp
 from acprop.runs import Run, environment
-from acprop.runs.conf import CONF
+from acprop.runs.compose import composed
 from acprop.runs.launch import build
 from experiments.gan.train import gan_step, pixels_in_unit_range
 from experiments.images.data import ImageData
@@ -154,10 +152,7 @@ def check_resume(device: torch.device, given: argparse.Namespace) -> Found:
 
 
 def configure(task: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(task, ["scale=paper", "dataset=cifar10", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    return cfg
+    return composed(task, "scale=paper", "dataset=cifar10", *overrides)
 
 
 def photographs(count: int = 1280) -> ImageData:

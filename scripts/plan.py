@@ -26,9 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from torch import nn
 from torch._subclasses import FakeTensorMode
@@ -36,7 +33,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from acprop.report.style import MODELS
 from acprop.runs import load_records
-from acprop.runs.conf import CONF, every, protocols, read, roster
+from acprop.runs.compose import composed
+from acprop.runs.conf import every, protocols, read, roster
 from acprop.runs.launch import build
 
 FIG6, TABLE2, TABLE3, TABLE4 = map(roster, ("fig6", "table2", "table3", "table4"))
@@ -123,11 +121,7 @@ def state_bytes(optimizer: str) -> float:
 
 
 def config(task: str, *overrides: str) -> DictConfig:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(task, overrides=["scale=paper", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    return cfg
+    return composed(task, "scale=paper", *overrides)
 
 
 @cache

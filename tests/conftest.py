@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+
+from acprop.runs.compose import composed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,14 +44,7 @@ def own_folders(tmp_path, monkeypatch):
 def configure():
     """configure("cifar", "model=vgg11", ...) -> the config that the command line would compose."""
 
-    def make(task: str, *overrides: str) -> DictConfig:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose(task, overrides=list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        return cfg
-
-    yield make
+    yield composed
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
 

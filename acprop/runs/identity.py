@@ -76,13 +76,14 @@ def _plain(node: Any, later: Config) -> Any:
             later = conf.read("identity")["as_before"].get(target, {})
         kept = {str(key): _plain(value, {}) for key, value in node.items()}
         kept = {key: value for key, value in kept.items() if key not in later or value != _plain(later[key], {})}
-        return kept if target is None else {**kept, "_target_": _first_name(str(target))}
+        return kept if target is None else {**kept, "_target_": first_name(str(target))}
     if isinstance(node, list | tuple):
         return [_plain(child, {}) for child in node]
     return int(node) if isinstance(node, float) and node.is_integer() else node
 
 
-def _first_name(target: str) -> str:
+def first_name(target: str) -> str:
+    """A `_target_` as the records have it, wherever it lies today."""
     for now, before in conf.read("identity")["moved"].items():
         if target.startswith(now):
             return before + target.removeprefix(now)

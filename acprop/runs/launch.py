@@ -12,7 +12,6 @@ import socket
 import sys
 import tempfile
 import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from acprop.runs.compose import composed
 from acprop.runs.conf import CONF, options
 from acprop.runs.errors import UsageError, explain_system
 from acprop.runs.finished import Finished
@@ -33,9 +33,6 @@ from acprop.runs.stopping import OTHERS_S, Interrupted, Watch, end_all, end_at_o
 MISTAKES = (UsageError, HydraException, OmegaConfBaseException)
 # torchrun numbers its processes: the first speaks for all
 LEADER = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
-# conf/hydra names its files as the plugins name their schemas, to be checked against them. Said on import: a launcher's
-# worker composes too.
-warnings.filterwarnings("ignore", r"\s*'hydra/(launcher|sweeper)/\w+' is validated against ConfigStore schema")
 
 
 class Failure(NamedTuple):
@@ -193,12 +190,8 @@ def _explain_missing(name: str, task: str) -> str:
 
 
 def _explain_unknown_key(key: str, task: str) -> str:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        node: Any = OmegaConf.to_container(compose(task))
+    node: Any = OmegaConf.to_container(composed(task))
+    node.pop("hydra")
     *parents, leaf = key.replace("/", ".").split(".")
     for parent in parents:
         if not isinstance(node.get(parent), dict):

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from acprop.report import settings
+from acprop.report.again import again
 from acprop.report.artefacts import OTHER, Artefact, Cell, figure, table
 from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
@@ -73,7 +74,10 @@ def _table(
             lead |= {"eps": settings.get("eps", "")}
             long.append({**lead, **fields(group, [measure]), "chosen": "yes" if bold else ""})
     rows = [[Cell(row_label(label)), *(cells[index] for cells in columns)] for index, label in enumerate(labels)]
-    caption = f"{judged}. Scale: {scale} ({budgets_text(cells, budget)}).{settings_told(records)} {provenance(records)}"
+    caption = (
+        f"{judged}. Scale: {scale} ({budgets_text(cells, budget)}).{settings_told(records)} {again(records)}"
+        f"{provenance(records)}"
+    )
     return table(name, part, caption, records, ["optimizer", *map(model_name, models)], rows, long)
 
 

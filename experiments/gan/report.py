@@ -12,6 +12,7 @@ from itertools import product
 from typing import Any
 
 from acprop.report import PUBLISHED, comparisons
+from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, Reference, column, fields, wide
 from acprop.report.figures import draw_runs, head, legend_below, subplots
@@ -156,7 +157,10 @@ def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> st
     spread = "mean ± std (n) and 95 % interval over seeds"
     borrowed = settings_told(records)
     ends = comparisons.ends_told(cells, ("test", metric))
-    return f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}).{borrowed} {ends}{provenance(records)}"
+    return (
+        f"{what} ({seen}), {spread}{which}. Scale: {scale} ({told}).{borrowed} {ends}{again(records)}"
+        f"{provenance(records)}"
+    )
 
 
 def _figure(dataset: str, scale: str, metric: str, cells: Cells, paper: Paper) -> Any:

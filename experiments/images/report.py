@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from acprop.report.again import again
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, summary, wide
 from acprop.report.comparisons import ends_told
@@ -55,7 +56,8 @@ def artefacts(study: Study, dataset: str, scale: str, records: list[Record]) -> 
     caption = (
         f"{what}, mean ± std (n) and 95 % interval over seeds; last epoch, and best epoch picked on the test set. "
         f"Scale: {scale} ({budgets_text(cells, budget)}).{settings_told(records)} Bold: interval apart from all "
-        f"others. {study.note(paper)}{ends_told(cells, ('test', next(iter(study.metrics))))}{provenance(records)}"
+        f"others. {study.note(paper)}{ends_told(cells, ('test', next(iter(study.metrics))))}{again(records)}"
+        f"{provenance(records)}"
     )
     yield table(name, study.part, caption, records, *rows)
     yield figure(

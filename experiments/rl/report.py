@@ -11,6 +11,7 @@ from statistics import fmean, median
 from typing import Any
 
 from acprop.report import comparisons
+from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import column, fields
 from acprop.report.figures import legend_below, subplots
@@ -140,7 +141,7 @@ def _caption(records: list[Record]) -> str:
         f"return: over training; steps to 90 % of optimum: median (runs that got there); P(better than Adam): by mean "
         f"return, with its exact 95 % interval. Scale: {first.summary['scale']} ({first.config['steps']} environment "
         f"steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(by_cell(records), SCORE.curve)}"
-        f"{provenance(records)}"
+        f"{again(records)}{provenance(records)}"
     )
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from statistics import fmean
 
+from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, table
 from acprop.report.records import provenance
 from acprop.report.settings import Setting, choices, of_optimizer
@@ -40,7 +41,7 @@ def artefact(name: str, records: list[Record]) -> Artefact:
         f"The sweep behind Fig 9: {first.summary['model'].upper()} on {dataset_name(first.summary['dataset'])}, "
         f"{' to '.join(map(str, numbers))} settings for each optimizer, seed(s) {seeds}, which Fig 9 does not use. "
         f"Chosen (bold): the largest mean return over training. Scale: {first.summary['scale']} "
-        f"({first.config['steps']} environment steps). {provenance(records)}"
+        f"({first.config['steps']} environment steps). {again(records)}{provenance(records)}"
     )
     return table(name, "fig9", caption, records, ["optimizer", "setting", "mean return", "last return"], rows, long)
 

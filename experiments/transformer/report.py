@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from acprop.report import PUBLISHED, comparisons
+from acprop.report.again import again
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, wide
 from acprop.report.figures import draw_runs, head, legend_below, subplots
@@ -124,7 +125,7 @@ def _caption(title: str, scale: str, pairs: dict[str, str], cells: Cells) -> str
         f"the last {config['average_last']} epochs, as the paper; best: epoch of best validation BLEU. Mean ± std (n) "
         f"and 95 % interval over seeds. Scale: {scale} ({_budget(config)}).{settings_told(records)} Bold: interval "
         f"apart from all others. sacreBLEU is in the CSV file ({', '.join(signatures) or 'no finished run'}). "
-        f"{comparisons.ends_told(cells, SCORE.curve, pairs.__getitem__)}{provenance(records)}"
+        f"{comparisons.ends_told(cells, SCORE.curve, pairs.__getitem__)}{again(records)}{provenance(records)}"
     )
 
 
