@@ -62,6 +62,8 @@ def explain_system(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
         first = (str(error).splitlines() or ["no memory is left"])[0]
         return f"{first}; a smaller batch_size, width or buffer needs less"
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile tried them all
+        return f"{error.strerror}; make room in one of them, or name another by TMPDIR"
     if not isinstance(error, OSError) or error.errno not in DISK:
         return None
     where = f"{error.filename}: " if error.filename else ""

@@ -174,14 +174,15 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written_are_one_line_each(comma
     cell = ("-m", "experiments.theory", "study=fig4", "tracking=none")
     # a limit on the size of files is what a full disk is to a process: a write that the system refuses
     limit = "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)); "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
     limit += "runpy.run_module('experiments.theory', run_name='__main__', alter_sys=True)"
-    done = command("-c", limit, *cell[2:], PYTHONDONTWRITEBYTECODE="1")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert "config.yaml" in done.stderr
-    assert "make room" in done.stderr
+    for size, where in ((200, "config.yaml"), (0, "TMPDIR")):
+        done = command("-c", limit.format(size), *cell[2:], PYTHONDONTWRITEBYTECODE="1")
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stderr.startswith("error: ")
+        assert where in done.stderr
+        assert "make room" in done.stderr
     done = command(*cell, ACPROP_RUNS=str(tmp_path / "file" / "runs"))
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
