@@ -93,7 +93,7 @@ def main() -> None:
             more, _, _ = timed("-m", "experiments.cifar", *smoke, **where)
             page = (root / "report" / "report.html").stat().st_size / 1e6
         print(
-            f"| {count:,} | {wall:.1f} | {cpu:.1f} | {memory:.0f} | {page:.1f} | {again:.1f} | {more:.1f} |", flush=True
+            f"| {count:,} | {wall:.1f} | {cpu:.1f} | {memory:.0f} | {page:.2f} | {again:.1f} | {more:.1f} |", flush=True
         )
 
 
