@@ -29,7 +29,7 @@ CELLS = {
     "imagenet optimizer=acprop scale=paper": ("6741017d", "6741017d"),
     "imagenet optimizer=radam scale=paper": ("1f197ebe", "1f197ebe"),
     "rl optimizer=acprop scale=smoke": ("88d7238e", "8bdfc983"),
-    "rl optimizer=sgd scale=paper": ("2cb45a98", "48d481d9"),
+    "rl optimizer=sgd scale=paper tuned=none optimizer.lr=1 optimizer.momentum=0.9": ("2cb45a98", "48d481d9"),
     "transformer optimizer=acprop scale=smoke": ("866ef88d", "866ef88d"),
 }
 # Folder of a record that the suite left when a hash covered the figure -> what it is known by today
