@@ -62,9 +62,8 @@ def _unpack_class(file: IO[bytes], folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     with tarfile.open(fileobj=file) as tar:
-        for (
-            member
-        ) in tar:  # pictures, side by side; `extractall` is safe from Python 3.11.4 on, and Debian 12 has 3.11.2
+        # pictures, side by side; `extractall` is safe from Python 3.11.4 on, and Debian 12 has 3.11.2
+        for member in tar:
             if picture := tar.extractfile(member):
                 with (part / Path(member.name).name).open("wb") as copy:
                     shutil.copyfileobj(picture, copy)

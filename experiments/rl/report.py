@@ -15,7 +15,7 @@ from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import column, fields
 from acprop.report.figures import legend_below, subplots
-from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label
+from acprop.report.records import Cells, by_budget, by_cell, file_name, labels_of, provenance, row_label, runs_told
 from acprop.report.settings import in_grid, is_tuned, tunes
 from acprop.report.stats import probability_of_improvement, summarize
 from acprop.report.style import dataset_name, look
@@ -106,7 +106,7 @@ def fig9_table(name: str, records: list[Record]) -> Artefact:
         long.append({**lead, "steps_to_90": " ".join(steps), **versus})
     near = [] if optimum is None else ["steps to 90 % of optimum"]
     header = ["optimizer", "settings", *(measure.name for measure in measures), *near, "P(better than Adam)"]
-    return table(name, "fig9", _caption(records), records, header, rows, long)
+    return table(name, "fig9", _caption(records, cells), records, header, rows, long)
 
 
 def settings(records: Sequence[Record]) -> str:
@@ -127,7 +127,7 @@ def _reached(records: list[Record]) -> str:
     return f"{text} ({sum(map(math.isfinite, steps))}/{len(steps)})"
 
 
-def _caption(records: list[Record]) -> str:
+def _caption(records: list[Record], cells: Cells) -> str:
     first = records[0]
     dataset, model = first.summary["dataset"], first.summary["model"].upper()
     optimum = first.summary.get("optimum")
@@ -140,7 +140,7 @@ def _caption(records: list[Record]) -> str:
         f"greedy evaluation episodes; mean ± std (n) and 95 % interval over seeds; last return: at the end; mean "
         f"return: over training; steps to 90 % of optimum: median (runs that got there); P(better than Adam): by mean "
         f"return, with its exact 95 % interval. Scale: {first.summary['scale']} ({first.config['steps']} environment "
-        f"steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(by_cell(records), SCORE.curve)}"
+        f"steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(cells, SCORE.curve)}"
         f"{again(records)}{provenance(records)}"
     )
 
@@ -306,7 +306,7 @@ def _draw_eps(records: list[Record], groups: dict[float, list[Record]]) -> Any:
         axis.set(xticks=list(groups), xlim=(max(groups) * 5, min(groups) / 5))
         axis.minorticks_off()
     legend_below(canvas, axes)
-    lr, count = records[0].config["optimizer"]["lr"], len(next(iter(groups.values())))
-    scale = records[0].summary["scale"]
-    canvas.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}; runs: {count} each", fontsize=9)
+    lr, scale = records[0].config["optimizer"]["lr"], records[0].summary["scale"]
+    told = runs_told({("", f"{eps:g}"): group for eps, group in groups.items()})
+    canvas.suptitle(f"ACProp over eps: DQN on four-rooms, lr {lr:g}, scale {scale}, {told}", fontsize=9)
     return canvas
