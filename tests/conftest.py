@@ -33,6 +33,7 @@ def own_folders(tmp_path, monkeypatch):
     for name in ("WANDB_API_KEY", "WANDB_MODE", "MAKEFLAGS", "MAKELEVEL"):  # a test's `make` is not part of `make test`
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: beside other tests its workers stand still
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a download fails at once, whatever the machine
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -53,7 +54,7 @@ def configure():
 def command():
     """command("-m", "experiments.cifar", ...) -> a finished process of this Python, run from the repository."""
 
-    def run(*arguments: str, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess:
+    def run(*arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment},
             capture_output=True, text=True, timeout=timeout, check=False,

@@ -62,7 +62,7 @@ def signalled(code: str, kind: int) -> tuple[subprocess.Popen, str, float]:
         assert process.poll() is None, process.stderr.read()
     sent = time.time()
     process.send_signal(kind)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     return process, said, time.time() - sent
 
 
@@ -89,7 +89,7 @@ WAITS = "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire
 def test_a_signal_ends_a_run_whose_step_never_ends(stuck, kind):
     process, said, seconds = signalled(stuck, kind)
     assert process.returncode == 128 + kind
-    assert seconds < 10
+    assert seconds < 30
     (line,) = said.splitlines()
     assert f"no step ended in {GRACE_S} s" in line
     assert status()[0] == "interrupted"
@@ -103,7 +103,7 @@ def test_the_second_signal_changes_nothing():
     for kind in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
         process.send_signal(kind)
         time.sleep(0.1)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT
     assert said == ""
     assert status() == ("interrupted", 7)
@@ -116,7 +116,7 @@ def test_what_a_process_was_started_to_ignore_it_ignores():
     while process.stdout.readline() != "here\n":
         pass
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert status()[0] == "done"
 
@@ -128,7 +128,7 @@ def test_a_command_that_has_done_its_work_ends_by_a_signal_with_the_same_code(ki
         f"atexit.register(os.kill, os.getpid(), {kind})\n"
         "sys.argv[1:] = ['scale=smoke']; launch('theory', lambda cfg: print('done'), lambda task: print('reported'))",
     )  # fmt: skip
-    assert process.communicate(timeout=60) == ("done\nreported\n", "")
+    assert process.communicate(timeout=120) == ("done\nreported\n", "")
     assert process.returncode == 128 + kind
 
 
@@ -139,8 +139,8 @@ def test_a_command_says_one_line(tmp_path):
     until(lambda: list((tmp_path / "runs").glob("cifar/*/*/*/checkpoint.pt")))
     sent = time.time()
     process.send_signal(kind)
-    _, said = process.communicate(timeout=60)
-    assert time.time() - sent < 10
+    _, said = process.communicate(timeout=120)
+    assert time.time() - sent < 30
     assert process.returncode == 128 + kind
     name = signal.Signals(kind).name
     assert said == f"interrupted by {name}: what is finished is kept, the same command goes on from there\n"
@@ -171,9 +171,9 @@ def test_the_runs_of_a_sweep_end_saved_when_its_command_does(launcher, kind, tmp
     family = descendants(process.pid)
     assert len(family) >= 2
     process.send_signal(kind)
-    process.wait(timeout=20)
+    process.wait(timeout=120)
     assert process.returncode == (-kind if kind == signal.SIGKILL else 128 + kind)
-    until(lambda: not any(map(alive, family)), seconds=20)
+    until(lambda: not any(map(alive, family)), seconds=60)
     assert [record.status for record in load_records("cifar")] == ["interrupted"] * 2
 
 
@@ -184,8 +184,8 @@ def test_the_ranks_of_torchrun_end_saved_when_it_is_killed(tmp_path):
     until(lambda: list((tmp_path / "runs").glob("cifar/*/*/*/checkpoint.pt")))
     family = descendants(process.pid)
     process.kill()
-    process.wait(timeout=15)
-    until(lambda: not any(map(alive, family)), seconds=20)
+    process.wait(timeout=120)
+    until(lambda: not any(map(alive, family)), seconds=60)
     (record,) = load_records("cifar")
     assert record.status == "interrupted"
 
@@ -197,8 +197,8 @@ def test_fairseqs_tools_end_with_the_run(tmp_path):
     assert all(map(alive, tools))
     until(lambda: list((tmp_path / "runs").glob("transformer/*/*/*/metrics.jsonl")))
     process.kill()
-    process.wait(timeout=15)
-    assert until(lambda: not any(map(alive, tools)), seconds=20), "they end with it"
+    process.wait(timeout=120)
+    assert until(lambda: not any(map(alive, tools)), seconds=60), "they end with it"
 
 
 def arguments(pid: int) -> str:

@@ -40,7 +40,7 @@ def test_it_mirrors_the_record(capsys):
     work(mirrored("offline"))
     (record,) = load_records("toy")
     (stored,) = record.path.glob("wandb/offline-run-*/run-*.wandb")
-    deadline = time.time() + 30  # wandb's own process writes the file, after `finish` has returned
+    deadline = time.time() + 60  # wandb's own process writes the file, after `finish` has returned
     while b"test/score" not in stored.read_bytes():
         assert time.time() < deadline, stored.read_bytes()
         time.sleep(0.05)
@@ -72,7 +72,7 @@ def test_a_key_without_a_network_costs_seconds(monkeypatch, capsys):
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     started = time.time()
     work(mirrored())
-    assert time.time() - started < 15
+    assert time.time() - started < 60, "wandb itself waits for 90 s"
     status, (line,) = outcome(capsys)
     assert status == "done"
     assert "not all is mirrored" in line
@@ -94,7 +94,7 @@ def test_a_mirror_that_is_stopped_or_killed_does_not_keep_the_run(kind, monkeypa
     status, (line,) = outcome(capsys)
     assert status == "done"
     assert "no answer in 1 s" in line or "its process is gone" in line
-    deadline = time.time() + 5
+    deadline = time.time() + 60
     while subprocess.run(["pgrep", "-g", str(pids[0])], capture_output=True).stdout and time.time() < deadline:
         time.sleep(0.05)
     left = subprocess.run(["ps", "-o", "stat=", "-g", str(pids[0])], capture_output=True, text=True).stdout.split()
@@ -110,7 +110,7 @@ def test_it_ends_with_a_run_that_is_killed(command, tmp_path):
     done = command("-c", code)
     assert done.returncode == -signal.SIGKILL, done.stderr
     group = int(done.stdout.splitlines()[-1])
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     while time.time() < deadline:
         states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout.split()
         if all(state.startswith("Z") for state in states):
