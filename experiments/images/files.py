@@ -24,7 +24,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extensi
 from torchvision.transforms import v2
 
 from acprop.runs import UsageError, data_root, environment, require
-from experiments.images.data import IGNORED, Images, download, generator, parts, share_of, subset
+from acprop.runs.download import download
+from experiments.images.data import IGNORED, Images, generator, parts, share_of, subset
 from experiments.images.unpack import DEVKIT, TRAIN, VAL, unpack
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as everyone normalises it

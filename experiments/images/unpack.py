@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from acprop.runs import UsageError, write_atomically
-from experiments.images.data import md5_of
+from acprop.runs.download import md5_of
 
 TRAIN, VAL, DEVKIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
 

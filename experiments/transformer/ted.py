@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from acprop.runs import UsageError, data_root, whole_data
-from experiments.images.data import download
+from acprop.runs.download import download
 from experiments.transformer.corpus import Corpus, Pairs, clean, lowercase, prepare, tokenize_pairs
 
 VALID_EVERY = 23
