@@ -180,6 +180,9 @@ class Run:
             self._release()
         if self.leader and self.summary["status"] in FINISHED:
             print(self.result_line())
+        if self._watch.received and not isinstance(error, KeyboardInterrupt | SystemExit):
+            # It came when no step was left to end, or a library swallowed what it raised: to what is around this run.
+            signal.raise_signal(self._watch.received)
         return isinstance(error, Diverged)
 
     def _close(self, error: BaseException | None) -> None:

@@ -132,6 +132,31 @@ def test_a_command_that_has_done_its_work_ends_by_a_signal_with_the_same_code(ki
     assert process.returncode == 128 + kind
 
 
+@pytest.mark.parametrize("state", ["", "counter=torch.zeros(1)"])
+def test_a_signal_that_a_run_does_not_end_by_ends_what_is_around_it(state):
+    process = start(
+        "-c", "import os, signal, sys, torch\n"
+        "from acprop.runs import Run\n"
+        "from acprop.runs.launch import launch\n"
+        "from tests.runs.test_runs import config\n"
+        "def work(cfg):\n"
+        "    with Run.open(config()) as run:\n"
+        f"        run.register({state})\n"
+        "        for epoch in run.epochs(1):\n"
+        "            run.log('test', score=epoch)\n"
+        "        try:\n"
+        "            os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        except SystemExit:\n"  # as some libraries do
+        "            pass\n"
+        "sys.argv[1:] = ['scale=smoke']; launch('theory', work, lambda task: print('reported'))",
+    )  # fmt: skip
+    said, error = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGHUP, error
+    assert "reported" not in said
+    assert error == "interrupted by SIGHUP: what is finished is kept, the same command goes on from there\n"
+    assert status()[0] == "done"
+
+
 @pytest.mark.slow
 def test_a_command_says_one_line(tmp_path):
     kind = signal.SIGINT  # `make chaos` sends the others too
