@@ -64,10 +64,10 @@ def compare(own: Record, same: Record | None, value: float | None, others: Seque
         return "the same: it diverged" if same is not None and own.status == same.status else "outside the spread"
     if len(others) < 2:
         return "another value; one published run has no spread"
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     n = len(others)
-    half = float(t.ppf(0.975, n - 1)) * stdev(others) * math.sqrt(1 + 1 / n)
+    half = float(stdtrit(n - 1, 0.975)) * stdev(others) * math.sqrt(1 + 1 / n)
     return "within the spread" if abs(value - fmean(others)) <= half else "outside the spread"
 
 

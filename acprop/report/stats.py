@@ -50,8 +50,6 @@ class Summary:
 def summarize(values: Sequence[float], bounds: tuple[float, float] = UNBOUNDED) -> Summary | None:
     """None for no values. The interval is cut at `bounds`, the metric's range: the mean lies within it, so the rest of
     the interval covers the mean as often as the whole."""
-    from scipy.stats import t
-
     n = len(values)
     if n == 0:
         return None
@@ -61,7 +59,9 @@ def summarize(values: Sequence[float], bounds: tuple[float, float] = UNBOUNDED) 
         return Summary(n, mean, std, points=tuple(values))
     if std is None:
         return Summary(n, mean)
-    half = float(t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    from scipy.special import stdtrit  # scipy.stats takes a second to load, at the end of every command
+
+    half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
     return Summary(n, mean, std, max(bounds[0], mean - half), min(bounds[1], mean + half))
 
 
