@@ -141,13 +141,14 @@ def _kid(
 
 def _budget(config: dict[str, Any]) -> str:
     text = f"{config['steps']} generator steps, batch {config['batch_size']}, width {config['width']}"
-    return f"{text}, {config['precision']}, lr {config['lr']:g}"
+    lr = f", lr {config['lr']:g}" if config["optimizer"]["lr"] == config["lr"] else ""  # else each has its own
+    return f"{text}, {config['precision']}{lr}"
 
 
 def _caption(what: str, which: str, scale: str, metric: str, cells: Cells) -> str:
     records = [record for group in cells.values() for record in group]
     told = budgets_text(cells, _budget)
-    if any(record.config["lr"] != PAPER_LR for record in records):
+    if any(record.config["optimizer"]["lr"] == record.config["lr"] != PAPER_LR for record in records):
         told += f"; the paper's lr is {PAPER_LR:g}"
     facts: dict[str, Any] = next((record.summary["fid"] for record in records if "fid" in record.summary), {})
     seen = f"{facts.get('n_fake')} generated against {facts.get('n_real')} test images, {facts.get('dims')} features"
@@ -208,8 +209,9 @@ def _pictures(optimizer: str, metric: str, cells: Cells) -> list[tuple[Record, s
 def _samples(title: str, pictures: Sequence[tuple[Record, str, str]]) -> Any:
     from matplotlib.image import imread
 
-    rows = -(-len(pictures) // 2)
-    canvas, axes = subplots(rows, 2, figsize=(6.8, 0.4 + 2.9 * rows))
+    columns = min(2, len(pictures))
+    rows = -(-len(pictures) // columns)
+    canvas, axes = subplots(rows, columns, figsize=(3.4 * columns, 0.4 + 2.9 * rows))
     for axis in axes.flat:
         axis.axis("off")
     for axis, (record, name, told) in zip(axes.flat, pictures, strict=False):

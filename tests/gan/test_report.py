@@ -114,6 +114,15 @@ def test_another_learning_rate_is_said(configure):
     assert "lr 0.005; the paper's lr is 0.0002" in path.read_text().splitlines()[0]
 
 
+def test_of_rates_that_each_optimizer_has_for_itself_the_budget_names_none(configure):
+    leave(configure, "optimizer.lr=0.003")
+    refresh("gan")
+    path = results_root() / "tables" / "table4_feature_fid_digits_laptop.md"
+    caption = path.read_text().splitlines()[0]
+    assert "fp32)" in caption, caption
+    assert "paper's lr" not in caption
+
+
 def test_figures_and_pages_are_drawn_and_the_same_each_time(configure):
     for model in ("dcgan", "sagan"):
         leave(configure, f"model={model}")
