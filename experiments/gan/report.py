@@ -218,5 +218,5 @@ def _samples(title: str, pictures: Sequence[tuple[Record, str, str]]) -> Any:
         picture = record.parse(name, lambda content: imread(io.BytesIO(content)))
         axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(told, fontsize=7, wrap=True)
-    canvas.suptitle(title, fontsize=9 if columns > 1 else 7)
+    head(canvas, title)
     return canvas

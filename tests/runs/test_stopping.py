@@ -89,7 +89,7 @@ WAITS = "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire
 def test_a_signal_ends_a_run_whose_step_never_ends(stuck, kind):
     process, said, seconds = signalled(stuck, kind)
     assert process.returncode == 128 + kind
-    assert seconds < 30
+    assert seconds < 10
     (line,) = said.splitlines()
     assert f"no step ended in {GRACE_S} s" in line
     assert status()[0] == "interrupted"
@@ -165,7 +165,7 @@ def test_a_command_says_one_line(tmp_path):
     sent = time.time()
     process.send_signal(kind)
     _, said = process.communicate(timeout=120)
-    assert time.time() - sent < 30
+    assert time.time() - sent < 10
     assert process.returncode == 128 + kind
     name = signal.Signals(kind).name
     assert said == f"interrupted by {name}: what is finished is kept, the same command goes on from there\n"
@@ -196,9 +196,9 @@ def test_the_runs_of_a_sweep_end_saved_when_its_command_does(launcher, kind, tmp
     family = descendants(process.pid)
     assert len(family) >= 2
     process.send_signal(kind)
-    process.wait(timeout=120)
+    process.wait(timeout=20)
     assert process.returncode == (-kind if kind == signal.SIGKILL else 128 + kind)
-    until(lambda: not any(map(alive, family)), seconds=60)
+    until(lambda: not any(map(alive, family)), seconds=20)
     assert [record.status for record in load_records("cifar")] == ["interrupted"] * 2
 
 
@@ -209,8 +209,8 @@ def test_the_ranks_of_torchrun_end_saved_when_it_is_killed(tmp_path):
     until(lambda: list((tmp_path / "runs").glob("cifar/*/*/*/checkpoint.pt")))
     family = descendants(process.pid)
     process.kill()
-    process.wait(timeout=120)
-    until(lambda: not any(map(alive, family)), seconds=60)
+    process.wait(timeout=20)
+    until(lambda: not any(map(alive, family)), seconds=20)
     (record,) = load_records("cifar")
     assert record.status == "interrupted"
 
@@ -222,8 +222,8 @@ def test_fairseqs_tools_end_with_the_run(tmp_path):
     assert all(map(alive, tools))
     until(lambda: list((tmp_path / "runs").glob("transformer/*/*/*/metrics.jsonl")))
     process.kill()
-    process.wait(timeout=120)
-    assert until(lambda: not any(map(alive, tools)), seconds=60), "they end with it"
+    process.wait(timeout=20)
+    assert until(lambda: not any(map(alive, tools)), seconds=20), "they end with it"
 
 
 def arguments(pid: int) -> str:

@@ -72,7 +72,7 @@ def test_a_key_without_a_network_costs_seconds(monkeypatch, capsys):
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     started = time.time()
     work(mirrored())
-    assert time.time() - started < 60, "wandb itself waits for 90 s"
+    assert time.time() - started < 15
     status, (line,) = outcome(capsys)
     assert status == "done"
     assert "not all is mirrored" in line
