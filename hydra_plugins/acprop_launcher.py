@@ -2,24 +2,22 @@
 the namespace `hydra_plugins` alone.)
 
 The plugins give up at the first job whose worker is lost (killed for memory, out of time, its node gone): they wait for
-no other job and name none. These launchers wait for each job, most by asking the plugin for one job a call, `parallel`
-calls at a time, and turn what is raised into a failure under the job's name. conf/hydra/launcher chooses them under the
-plugins' own names.
+no other job and name none. These launchers ask the plugin for one job a call, `parallel` calls at a time, and turn what
+a call raises into a failure under the job's name. conf/hydra/launcher chooses them under the plugins' own names.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any, ClassVar
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_class
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from acprop.runs.errors import UsageError, require
 from acprop.runs.launch import Failure, Job
@@ -51,11 +49,9 @@ class PatientLauncher(Launcher):
         return self._note(job_overrides, returns)
 
     def _launch_one(self, overrides: Sequence[str], number: int) -> JobReturn:
-        return self._hear(overrides, lambda: self.engine.launch([overrides], number)[0])
-
-    def _hear(self, overrides: Sequence[str], wait: Callable[..., JobReturn], *arguments: Any) -> JobReturn:
         try:
-            return wait(*arguments)
+            (result,) = self.engine.launch([overrides], number)
+            return result
         except Exception as error:
             lost = Failure(f"{' '.join(overrides)}: {_told(error)}", mistake=False)
             return JobReturn(status=JobStatus.COMPLETED, _return_value=lost)
@@ -109,29 +105,19 @@ class SlurmLauncher(SubmititLauncher):
 
 
 class RayLauncher(PatientLauncher):
-    """All tasks are handed to Ray at once, from one thread; how many of them run, `ray.remote`'s resources decide."""
+    """`parallel` tasks are handed to Ray; how many of them run, `ray.remote`'s resources decide."""
 
     plugin = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+    parallel = 256
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        import ray
-        from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
+        from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
 
-        handlers = {kind: signal.getsignal(kind) for kind in SIGNALS}
-        start_ray(self.engine.ray_cfg.init)
-        for kind, handler in handlers.items():  # Ray puts its own in their place
-            signal.signal(kind, handler)
-        context = self.engine.hydra_context
-        configs = [context.config_loader.load_sweep_config(self.engine.config, list(job)) for job in job_overrides]
-        for number, config in enumerate(configs, initial_job_idx):
-            with open_dict(config):
-                config.hydra.job.num = number
-                config.hydra.job.id = f"job_id_for_{number}"
-        remote, state = self.engine.ray_cfg.remote, Singleton.get_state()
-        tasks = [launch_job_on_ray(context, remote, config, self.job, state) for config in configs]
-        waits = [(job, ray.get, task) for job, task in zip(job_overrides, tasks, strict=True)]
-        with ThreadPool(1) as pool:  # in the main thread `ray.get` would swallow what a signal raises
-            return self._note(job_overrides, pool.starmap(self._hear, waits))
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        start_ray(self.engine.ray_cfg.init)  # before two threads try to
+        for number, handler in handlers.items():  # Ray puts its own in their place
+            signal.signal(number, handler)
+        return super().launch(job_overrides, initial_job_idx)
 
 
 def count_gpus() -> int:
