@@ -43,14 +43,14 @@ def _overrides(task: str, words: tuple[str, ...], wanted: str) -> tuple[str, ...
     """`words` and what must be set beside them to compose the identity `wanted`: groups of another target first, then
     the task's own settings, for others are made from both."""
     own = json.loads(wanted)
-    for step in ("groups", "own", "all", "check"):
-        try:
-            config = resolved(composed(task, *words))
-        except (HydraException, OmegaConfBaseException):
+    for step in ("groups", "own", "all"):
+        now = _identity(task, words)
+        if now is None:
             return None
-        config.pop("hydra")
-        now = flatten(identity(config))
-        differing = {key: value for key, value in flatten(own).items() if now.get(key, ...) != value}
+        if now == own:
+            return words
+        flat = flatten(now)
+        differing = {key: value for key, value in flatten(own).items() if flat.get(key, ...) != value}
         if "revision" in differing:  # the code of today computes something else
             return None
         if step == "groups":
@@ -58,12 +58,21 @@ def _overrides(task: str, words: tuple[str, ...], wanted: str) -> tuple[str, ...
                 targets = {one: read(f"{group}/{one}").get("_target_", "") for one in options(CONF / group)}
                 same = [one for one, target in targets.items() if first_name(target) == own[group]["_target_"]]
                 words += tuple(f"{group}={option}" for option in same[:1])
-        elif step == "check":
-            return words if identity(config) == own else None
         else:
             chosen = {key: value for key, value in differing.items() if step == "all" or "." not in key}
             words += tuple(f"{key}={_word(one)}" for key, one in chosen.items() if not key.endswith("_target_"))
-    return None
+    return words if _identity(task, words) == own else None
+
+
+@cache
+def _identity(task: str, words: tuple[str, ...]) -> dict[str, Any] | None:
+    """What the command line computes; None if it is none."""
+    try:
+        config = resolved(composed(task, *words))
+    except (HydraException, OmegaConfBaseException):
+        return None
+    config.pop("hydra")
+    return identity(config)
 
 
 def _word(value: Any) -> str:

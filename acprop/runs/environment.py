@@ -103,7 +103,9 @@ def set_arithmetic(device: torch.device, precision: str, deterministic: bool) ->
     torch.backends.cudnn.deterministic = deterministic
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a process first multiplies
-    torch.use_deterministic_algorithms(deterministic and device.type == "cuda", warn_only=True)
+    in_one_order = deterministic and device.type == "cuda"
+    if in_one_order != torch.are_deterministic_algorithms_enabled():  # to ask, even for what is, loads torch's compiler
+        torch.use_deterministic_algorithms(in_one_order, warn_only=True)
 
 
 @cache
