@@ -11,6 +11,7 @@ from typing import Any
 from acprop.report.style import FONT, Look
 from acprop.runs.record import write_atomically
 
+DPI = 200
 LETTER = 0.055  # inches that one of a legend takes
 
 
@@ -31,11 +32,14 @@ def save(path: Path, draw: Callable[[], Any]) -> None:
     with plt.rc_context(FONT):
         figure = draw()
         numbers = digest(figure)
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()  # lays it out, for both files
+        figure.set_layout_engine(None)
         for suffix in ("png", "pdf"):
             # no dates in the files: the same records give the same bytes
             told: dict[str, Any] = {"Numbers": numbers} if suffix == "png" else {"CreationDate": None}
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, dpi=200, metadata=told)
+            figure.savefig(buffer, format=suffix, dpi=DPI, metadata=told)
             write_atomically(path.with_name(f"{path.name}.{suffix}"), buffer.getvalue())
         plt.close(figure)
 
