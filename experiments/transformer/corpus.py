@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from typing import Any
 
 from acprop.runs import UsageError, data_root, require, whole_data, write_atomically
 from experiments.transformer import cldr as embedded
-from experiments.transformer.child import fairseq
+from experiments.transformer.child import Fairseq
 
 Pairs = list[tuple[str, str]]
 SPLITS = ("train", "valid", "test")
@@ -228,7 +228,7 @@ def binarize(folder: Path, source: str, target: str) -> Corpus:
         shutil.rmtree(temporary, ignore_errors=True)
         prefixes = [word for split in SPLITS for word in (f"--{split}pref", split)]
         options = ["--source-lang", source, "--target-lang", target, *prefixes, "--destdir", temporary.name]
-        for _ in fairseq("preprocess", *options, folder=folder):
-            pass  # its log is in the folder that it makes
+        with Fairseq(folder) as fairseq:
+            deque(fairseq.run("preprocess", *options), maxlen=0)  # its log is in the folder that it makes
         temporary.rename(binary)
     return Corpus(binary, source, target, dict(zip(SPLITS, sizes, strict=True)), max(longest))

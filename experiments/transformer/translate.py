@@ -6,8 +6,8 @@ this one keeps the record.
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from acprop.runs import Run, require
 from acprop.runs.environment import pick_device, visible_to_child
 from acprop.runs.launch import build
 from experiments.transformer import checkpoints
-from experiments.transformer.child import fairseq
+from experiments.transformer.child import Fairseq
 from experiments.transformer.command import generation_options, prepare, training_options
 from experiments.transformer.corpus import Corpus
 from experiments.transformer.scoring import Translations, parse
@@ -49,8 +49,8 @@ def train(cfg: DictConfig) -> float | None:
         variables = visible_to_child(run.device)
         if cfg.precision == "tf32":
             variables["TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"] = "1"
-        log, threads = run.dir / "train.log", torch.get_num_threads()
-        with closing(fairseq("train", *options, folder=folder, threads=threads, log=log, **variables)) as lines:
+        with Fairseq(folder, torch.get_num_threads(), **variables) as fairseq:
+            lines = fairseq.run("train", *options, log=run.dir / "train.log")
             for epoch in run.epochs(cfg.epochs):
                 training, validation = one_epoch(lines, run, bar)
                 run.step, run.lr = int(training["num_updates"]), training["lr"]
@@ -62,7 +62,8 @@ def train(cfg: DictConfig) -> float | None:
                 bar.set_postfix_str(message) if not bar.disable else print(message, flush=True)
                 if epoch + 1 == cfg.epochs:
                     bar.close()
-                    test(cfg, run, corpus, folder)
+                    deque(lines, maxlen=0)  # to the end of the tool
+                    test(cfg, run, corpus, folder, fairseq)
         return run.values["valid/bleu"]
     return None  # diverged
 
@@ -116,12 +117,11 @@ def statistics(line: str) -> tuple[str, Stats]:
     return name, {key.removeprefix(f"{name}_"): float(value) for key, value in json.loads(fields[3]).items()}
 
 
-def test(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path) -> None:
+def test(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path, fairseq: Fairseq) -> None:
     """BLEU on the test set: of the average of the last checkpoints, as the paper's, and of the best by validation."""
     last = [checkpoints.of_epoch(folder, epoch + 1) for epoch in range(cfg.epochs - cfg.average_last, cfg.epochs)]
     checkpoints.average(last, folder / "checkpoint_average.pt")
-    average = translate(cfg, run, corpus, folder, "average")
-    best = translate(cfg, run, corpus, folder, "best")
+    average, best = (translate(cfg, run, corpus, fairseq, which) for which in ("average", "best"))
     run.log(
         "test", bleu=average.tokenized_bleu(), sacrebleu=average.sacrebleu(),
         best_bleu=best.tokenized_bleu(), best_sacrebleu=best.sacrebleu(),
@@ -132,12 +132,8 @@ def test(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path) -> None:
         print("\n".join(f"  {name:12}{text}" for name, text in sample.items()) + "\n", flush=True)
 
 
-def translate(cfg: DictConfig, run: Run, corpus: Corpus, folder: Path, which: str) -> Translations:
+def translate(cfg: DictConfig, run: Run, corpus: Corpus, fairseq: Fairseq, which: str) -> Translations:
     options = generation_options(cfg, corpus, f"checkpoint_{which}.pt", cpu=run.device.type == "cpu")
     log = run.dir / f"test-{which}.log"
     log.unlink(missing_ok=True)
-    lines = fairseq(
-        "generate", *options, folder=folder, threads=torch.get_num_threads(), log=log, **visible_to_child(run.device)
-    )
-    with closing(lines):
-        return parse(lines, corpus)
+    return parse(fairseq.run("generate", *options, log=log), corpus)

@@ -218,7 +218,7 @@ def test_the_ranks_of_torchrun_end_saved_when_it_is_killed(tmp_path):
 @pytest.mark.slow
 def test_fairseqs_tools_end_with_the_run(tmp_path):
     process = start("-m", "experiments.transformer", "scale=smoke", "epochs=50", "tracking=none")
-    tools = until(lambda: [pid for pid in descendants(process.pid) if "fairseq_cli.train" in arguments(pid)])
+    tools = until(lambda: [pid for pid in descendants(process.pid) if "transformer.tools" in arguments(pid)])
     assert all(map(alive, tools))
     until(lambda: list((tmp_path / "runs").glob("transformer/*/*/*/metrics.jsonl")))
     process.kill()

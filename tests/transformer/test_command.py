@@ -144,23 +144,34 @@ def test_without_fairseq_one_line_says_why(system, machine, words, monkeypatch, 
     assert "\n" not in str(error.value)
 
 
+DEATHS = {
+    "raise StopIteration from FloatingPointError('gradients')": True,
+    "fairseq_plugin.last_output[:] = [torch.tensor([torch.nan])]; assert 22 < 22": True,
+    "fairseq_plugin.last_output[:] = [torch.ones(1)]; assert 22 < 22": False,
+    "raise FloatingPointErrors": False,
+    "print('FloatingPointError: gradients'); raise RuntimeError": False,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("death", "diverged"),
-    [
-        ("raise StopIteration from FloatingPointError('gradients')", True),
-        ("fairseq_plugin.last_output[:] = [torch.tensor([torch.nan])]; assert 22 < 22", True),
-        ("fairseq_plugin.last_output[:] = [torch.ones(1)]; assert 22 < 22", False),
-        ("raise FloatingPointErrors", False),
-        ("print('FloatingPointError: gradients'); raise RuntimeError", False),
-    ],
-)
-def test_of_what_dies_in_fairseq_the_plugin_says_whether_it_diverged(death, diverged, command):
-    stdin = "import os; os.dup2(os.pipe()[0], 0)"  # one that does not end: the runner is there
-    done = command("-c", f"{stdin}; import torch; from experiments.transformer import fairseq_plugin; {death}")
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-    assert any(line.startswith(child.DIVERGED) for line in done.stdout.splitlines()) == diverged
+def test_of_what_dies_in_fairseq_the_plugin_says_whether_it_diverged(command, tmp_path):
+    """Each dies in a process of its own, in which the plugin is loaded."""
+    code = """
+import os, sys, torch
+from experiments.transformer import fairseq_plugin
+for number, death in enumerate(sys.argv[1:]):
+    if (child := os.fork()) == 0:
+        for stream in (1, 2):
+            os.dup2(os.open(f"death{number}", os.O_CREAT | os.O_APPEND | os.O_WRONLY), stream)
+        exec(death)
+    print(os.waitpid(child, 0)[1] >> 8)
+"""
+    done = command("-c", code.replace("death{number}", f"{tmp_path}/death{{number}}"), *DEATHS)
+    assert done.stdout.split() == ["1"] * len(DEATHS), done.stderr
+    for number, (death, diverged) in enumerate(DEATHS.items()):
+        said = (tmp_path / f"death{number}").read_text()
+        assert "Traceback" in said
+        assert any(line.startswith(child.DIVERGED) for line in said.splitlines()) == diverged, death
 
 
 def test_lines_of_fairseqs_log():

@@ -2,14 +2,12 @@
 
 - `--optimizer suite --optimizer-node JSON` trains with any node of conf/optimizer/.
 - Checkpoints load with torch's `weights_only=True`, the default since torch 2.6.
-- fairseq ends when the runner that started it does, however that ended.
 - Divergence is told to the runner in a line of its own, which child.py looks for; then fairseq ends.
 """
 
 import json
 import os
 import sys
-import threading
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -75,12 +73,4 @@ torch.nn.modules.module.register_module_forward_hook(_remember_output)
 sys.excepthook = _end_with_error
 
 
-def _end_with_parent() -> None:
-    """The runner holds the other end of stdin and never writes: it closes when the runner is gone, SIGKILL included."""
-    os.read(0, 1)  # not sys.stdin: its lock, held by this thread, would be fatal when Python shuts down
-    os._exit(1)
-
-
 torch.serialization.add_safe_globals(SAFE_GLOBALS)
-if not os.isatty(0):
-    threading.Thread(target=_end_with_parent, daemon=True).start()
