@@ -33,14 +33,14 @@ from acprop.runs.stopping import alive
 from experiments.transformer import checkpoints
 from tests.runs.bad_inputs import CASES
 
-COMMANDS = {
-    "cifar": "model=resnet34 scale=smoke epochs=4 batch_size=64 checkpoint_every_s=0 train_size=512",
+COMMANDS = {  # the longest first, so that none is left alone at the end
+    "transformer": "scale=smoke epochs=3",
     # all that has a state: spectral norm, class norms, attention, a loss with real images, an average of the weights
     "gan": "model=sagan model.d_steps=1 model.loss=rasgan ema=0.9 scale=smoke steps=12 fid_every=4 "
     "checkpoint_every_s=0 classifier.epochs=1 classifier.model.width=0.0625",
+    "cifar": "model=resnet34 scale=smoke epochs=4 batch_size=64 checkpoint_every_s=0 train_size=512",
     # learns early, and the memory wraps around
     "rl": "steps=1200 scale=smoke num_envs=2 model.learning_starts=100 model.buffer_size=500 checkpoint_every_s=0",
-    "transformer": "scale=smoke epochs=3",
     "theory": "study=fig5 budget=0.1",
 }
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
