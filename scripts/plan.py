@@ -254,7 +254,7 @@ def transformer(cfg: DictConfig) -> nn.Module:
     corpus: Any = SimpleNamespace(folder=Path("."), source="de", target="en")
     words = training_options(cfg, corpus, Path("."), 0, cpu=True)
     at = words.index("--optimizer")
-    del words[at : at + 4]  # the suite's own, from a plugin that ends its process; it counts for nothing here
+    del words[at : at + 4]  # the suite's own, which counts for nothing here
     arguments = options.parse_args_and_arch(options.get_training_parser(), input_args=words)
     dictionaries = [Dictionary() for _ in VOCABULARY]
     for dictionary, size in zip(dictionaries, VOCABULARY, strict=True):

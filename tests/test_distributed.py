@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import pytest
 import torch
 
-from acprop.runs import load_records
+from acprop.runs import UsageError, load_records
 from experiments.images.data import IGNORED, digits, share_of
 from tests.conftest import ROOT
 
@@ -130,10 +131,13 @@ def signal_mid_epoch(runs, kind) -> int:
 
 
 @pytest.mark.parametrize("task", ["gan", "rl", "theory"])
-def test_other_tasks_refuse_several_processes(task, command):
-    done = command("-m", f"experiments.{task}", WORLD_SIZE="2", RANK="0", TORCHELASTIC_RUN_ID="none")
-    assert done.returncode == 2
-    assert done.stderr == f"error: torchrun --nproc-per-node='2' is not possible: {task} trains in one process\n"
+def test_other_tasks_refuse_several_processes(task, configure, monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, value)
+    train = import_module(f"experiments.{task}.__main__").run
+    with pytest.raises(UsageError) as error:
+        train(configure(task))
+    assert str(error.value) == f"torchrun --nproc-per-node='2' is not possible: {task} trains in one process"
 
 
 @pytest.mark.parametrize("world", [2, 3, 7])

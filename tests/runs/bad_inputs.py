@@ -168,6 +168,7 @@ mirror=maybe
 held_out=2
 fid_network=eyes
 fid_weights=/nonesuch
+fid_network=inception fid_weights=/etc/passwd
 fid_weights=3
 fid_dims=100
 fid_dims=abc

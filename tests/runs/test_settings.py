@@ -76,7 +76,6 @@ def test_what_conf_offers_passes(task, overrides, configure):
 @pytest.mark.parametrize(
     ("task", "overrides"),
     [
-        ("gan", "fid_network=inception fid_weights=/etc/passwd"), ("transformer", "model.arch=foo"),
         ("imagenet", "dataset=image_folder dataset.path=/nonesuch"), ("cifar", "-m seed=0,abc dataset=cartpole"),
     ],
 )  # fmt: skip

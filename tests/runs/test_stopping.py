@@ -187,8 +187,12 @@ def descendants(pid: int) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "kind"),
-    [("joblib", kind) for kind in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)]
-    + [("submitit_local", signal.SIGKILL), ("ray", signal.SIGTERM)],
+    [
+        ("joblib", signal.SIGINT),
+        ("joblib", signal.SIGKILL),
+        ("submitit_local", signal.SIGKILL),
+        ("ray", signal.SIGTERM),
+    ],
 )
 def test_the_runs_of_a_sweep_end_saved_when_its_command_does(launcher, kind, tmp_path):
     process = start("-m", CELL[0], "-m", *CELL[1:], "seed=0,1", f"hydra/launcher={launcher}")
