@@ -46,6 +46,7 @@ MODELS = {
     "wrn28_10": "WRN-28-10",
 }
 MODELS |= {"resnet18": "ResNet-18"}
+MODELS |= {"dqn": "DQN", "ppo": "PPO", "sac": "SAC"}
 MODELS |= {"dcgan": "DCGAN", "rlgan": "RLGAN", "sngan": "SNGAN", "sagan": "SAGAN"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
 DATASETS |= {"imagenet": "ImageNet", "imagenette": "Imagenette"}

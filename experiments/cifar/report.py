@@ -5,7 +5,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterator
 
-from acprop.report import PUBLISHED, comparisons
+from acprop.report import PUBLISHED, comparisons, tuning
 from acprop.report.artefacts import OTHER, Artefact
 from acprop.report.records import by_budget, by_cell, file_name
 from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
@@ -14,7 +14,7 @@ from acprop.runs.conf import protocols, roster
 from acprop.runs.identity import data_root
 from acprop.runs.record import Record
 from experiments.cifar import sweeps
-from experiments.images.report import Overlay, Paper, Study
+from experiments.images.report import Overlay, Paper, Study, budget
 from experiments.images.report import artefacts as of_study
 
 SCORE = comparisons.Score("test top-1 (%)", lambda r: r.summary["final"]["test/top1"], True, ("test", "top1"))
@@ -32,7 +32,7 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
     grids = [name for name, protocol in protocols().items() if protocol["task"] == "cifar" and not protocol["tuning"]]
     chosen = choices(records, lambda record: record.summary["final"].get("validation/top1"))
     for (dataset, scale), group in by_budget(records).items():
-        tuning = [record for record in group if tunes(record)]
+        tried = [record for record in group if tunes(record)]
         reported = [record for record in group if not tunes(record)]
         swept = {name: _swept(name, reported) for name in grids}
         of_sweeps = {record.folder for found in swept.values() for record in found}
@@ -53,11 +53,9 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
                 part = protocols()[name].get("part", OTHER)
                 if over := comparisons.of_settings(stem, part, f"{title} on {what}", found, SCORE):
                     yield over
-        if tuning:
-            yield sweeps.tuning(dataset, scale, tuning, chosen)
-            stem = file_name("tuning_settings", dataset, scale)
-            if over := comparisons.of_settings(stem, "fig6", f"Tuning behind Fig 6 on {what}", tuning, HELD_OUT):
-                yield over
+        if tried:
+            names = file_name("tuning", dataset, scale), file_name("tuning_settings", dataset, scale)
+            yield from tuning.artefacts(names, "fig6", f"Fig 6 on {dataset_name(dataset)}", tried, HELD_OUT, budget)
 
 
 def _swept(name: str, records: list[Record]) -> list[Record]:

@@ -1,18 +1,16 @@
-"""Sweeps over an optimizer's settings: what tuning chose by, and the figures in which every setting is a result."""
+"""Sweeps over an optimizer's settings in which every setting is a result."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from acprop.report import settings
 from acprop.report.again import again
 from acprop.report.artefacts import OTHER, Artefact, Cell, figure, table
 from acprop.report.cells import Measure, column, fields
 from acprop.report.figures import legend_below, subplots
 from acprop.report.records import (
-    Cells,
     budgets_text,
     by_cell,
     file_name,
@@ -30,61 +28,34 @@ from experiments.images.report import budget
 
 TITLES = {"fig7": "Fig 7", "fig5cd": "Fig 5c, d"}
 TEST = Measure("", "test/top1", lambda record: record.summary["final"].get("test/top1"), None, bounds=PERCENT)
-VALIDATION = Measure(
-    "", "validation/top1", lambda record: record.summary["final"].get("validation/top1"), None, bounds=PERCENT
-)
 Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model, optimizer) -> (lr, eps) -> top-1
 
 
 def artefacts(name: str, dataset: str, scale: str, records: list[Record]) -> Iterator[Artefact]:
     """A table and a figure of a sweep in which every setting is reported."""
-    cells, part, title = by_cell(records), protocols()[name].get("part", OTHER), TITLES.get(name, name)
-    judged = "test top-1 in % of the last epoch, mean ± std (n) and 95 % interval over seeds"
-    where = f"{title} on {dataset_name(dataset)}"
-    yield _table(file_name(name, dataset, scale), part, f"{where}: {judged}", scale, cells, TEST, {})
+    part, where = protocols()[name].get("part", OTHER), f"{TITLES.get(name, name)} on {dataset_name(dataset)}"
+    yield _table(file_name(name, dataset, scale), part, where, scale, records)
     shown = f"{where}, scale {scale}: test top-1 of the last epoch (%), a diverged run counts 0"
     yield figure(file_name(name, dataset, scale), part, shown, records, lambda: _draw(shown, records))
 
 
-def tuning(dataset: str, scale: str, records: list[Record], chosen: Mapping[settings.Cell, Any]) -> Artefact:
-    """What every setting was worth on images that were held out; the chosen ones bold."""
-    share = ", ".join(f"{one:.0%}" for one in sorted({record.config["held_out"] for record in records}))
-    judged = (
-        f"Tuning behind Fig 6 on {dataset_name(dataset)}: top-1 in % on the {share} of the training images that were "
-        "held out; bold: chosen, the largest mean of an optimizer (of equal ones the first)"
-    )
-    return _table(file_name("tuning", dataset, scale), "fig6", judged, scale, by_cell(records), VALIDATION, chosen)
-
-
-def _table(
-    name: str, part: str, judged: str, scale: str, cells: Cells, measure: Measure,
-    chosen: Mapping[settings.Cell, Any],
-) -> Artefact:  # fmt: skip
+def _table(name: str, part: str, where: str, scale: str, records: list[Record]) -> Artefact:
+    cells = by_cell(records)
     models, labels = models_of(cells), labels_of(cells)
-    records = [record for group in cells.values() for record in group]
     columns, long = [], []
     for model in models:
         groups = [cells.get((model, label), []) for label in labels]
-        picked = [bool(group) and _is_chosen(group[0], chosen) for group in groups]
-        texts = column(groups, measure)
-        columns.append([Cell(cell.text, bold, cell.records) for cell, bold in zip(texts, picked, strict=True)])
-        for label, group, bold in zip(labels, groups, picked, strict=True):
+        columns.append(column(groups, TEST))
+        for label, group in zip(labels, groups, strict=True):
             settings = group[0].config["optimizer"] if group else {}
             lead = {"model": model, "optimizer": label.split(" ")[0], "lr": settings.get("lr", "")}
-            lead |= {"eps": settings.get("eps", "")}
-            long.append({**lead, **fields(group, [measure]), "chosen": "yes" if bold else ""})
+            long.append({**lead, "eps": settings.get("eps", ""), **fields(group, [TEST])})
     rows = [[Cell(row_label(label)), *(cells[index] for cells in columns)] for index, label in enumerate(labels)]
     caption = (
-        f"{judged}. Scale: {scale} ({budgets_text(cells, budget)}).{settings_told(records)} {again(records)}"
-        f"{provenance(records)}"
+        f"{where}: test top-1 in % of the last epoch, mean ± std (n) and 95 % interval over seeds. Scale: {scale} "
+        f"({budgets_text(cells, budget)}).{settings_told(records)} {again(records)}{provenance(records)}"
     )
     return table(name, part, caption, records, ["optimizer", *map(model_name, models)], rows, long)
-
-
-def _is_chosen(record: Record, chosen: Mapping[settings.Cell, Any]) -> bool:
-    s = record.summary
-    cell = (s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"])
-    return cell in chosen and settings.of_optimizer(record) == chosen[cell]
 
 
 def _draw(title: str, records: list[Record]) -> Any:

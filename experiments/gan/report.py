@@ -11,7 +11,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from acprop.report import PUBLISHED, comparisons
+from acprop.report import PUBLISHED, comparisons, tuning
 from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import Measure, Reference, column, fields, wide
@@ -45,14 +45,18 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for (dataset, scale), group in by_budget(records).items():
         for record in group:
-            if not tunes(record):
-                groups[dataset, scale, METRICS[record.config["fid_network"]]].append(record)
+            groups[dataset, scale, METRICS[record.config["fid_network"]]].append(record)
     for (dataset, scale, metric), group in groups.items():
-        yield from _of_one(dataset, scale, metric, group)
+        stem = "table4" if metric == "fid" else f"table4_{metric}"
+        if reported := [record for record in group if not tunes(record)]:
+            yield from _of_one(file_name(stem, dataset, scale), dataset, scale, metric, reported)
+        if tried := [record for record in group if tunes(record)]:
+            names = file_name(f"{stem}_tuning", dataset, scale), file_name(f"{stem}_tuning_settings", dataset, scale)
+            where = f"Table 4 on {dataset_name(dataset)}"
+            yield from tuning.artefacts(names, "table4", where, tried, _held_out(metric), _budget)
 
 
-def _of_one(dataset: str, scale: str, metric: str, records: list[Record]) -> Iterator[Artefact]:
-    name = file_name("table4" if metric == "fid" else f"table4_{metric}", dataset, scale)
+def _of_one(name: str, dataset: str, scale: str, metric: str, records: list[Record]) -> Iterator[Artefact]:
     cells, paper = by_cell(records), published(dataset, scale, metric)
     caption = partial(_caption, scale=scale, metric=metric, cells=cells)
     what = f"Table 4 on {dataset_name(dataset)}: {NAMES[metric]}, lower is better"
@@ -75,6 +79,12 @@ def _of_one(dataset: str, scale: str, metric: str, records: list[Record]) -> Ite
             shown = f"{look(optimizer).label} on {dataset_name(dataset)}, scale {scale}: samples, not selected"
             of = [record for record, _, _ in pictures]
             yield figure(f"{name}_samples_{optimizer}", "table4", shown, of, partial(_samples, shown, pictures))
+
+
+def _held_out(metric: str) -> comparisons.Score:
+    of = f"validation/{metric}"
+    name = f"{NAMES[metric]} to held-out images"
+    return comparisons.Score(name, lambda r: r.summary["final"][of], False, ("validation", metric))
 
 
 def published(dataset: str, scale: str, metric: str) -> Paper:

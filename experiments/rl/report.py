@@ -1,5 +1,5 @@
 """Fig 9 of the paper and what stands behind it: return of an agent over environment steps as curves, table and learnt
-policy; ACProp over eps; and, in sweep.py, the tuning. Of which of them a run is a part, its settings say; what it is
+policy; ACProp over eps; the tuning. Of which of them a run is a part, its settings say; what it is
 worth, measures.py."""
 
 import json
@@ -10,7 +10,7 @@ from functools import partial
 from statistics import fmean, median
 from typing import Any
 
-from acprop.report import comparisons
+from acprop.report import comparisons, tuning
 from acprop.report.again import again
 from acprop.report.artefacts import Artefact, Cell, figure, table
 from acprop.report.cells import column, fields
@@ -21,7 +21,6 @@ from acprop.report.stats import probability_of_improvement, summarize
 from acprop.report.style import dataset_name, look
 from acprop.runs.conf import roster
 from acprop.runs.record import Record
-from experiments.rl import sweep
 from experiments.rl.measures import LAST, MEAN, POLICY, curve, done, last_return, mean_return, steps_to_near_optimum
 
 EPS = "rl_eps"  # the sweep of ACProp over eps
@@ -43,17 +42,16 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             if len({record.hash for record in swept}) < 2:
                 swept = []
             main = [record for record in reported if is_tuned(record) or record not in swept]
-            tuning = [record for record in group if tunes(record)]
+            tried = [record for record in group if tunes(record)]
             if main:
                 yield from fig9(name, main)
                 yield from comparisons.of_cells(name("fig9"), "fig9", _where(main), by_cell(main), SCORE)
             if swept:
                 yield from over_eps(name("rl_eps"), swept)
-            if tuning:
-                yield sweep.artefact(name("rl_sweep"), tuning)
-                over = comparisons.of_settings(name("rl_settings"), "fig9", f"Tuning, {_where(tuning)}", tuning, SCORE)
-                if over:
-                    yield over
+            if tried:
+                names = name("rl_sweep"), name("rl_settings")
+                where = f"Fig 9, {_where(tried)}"
+                yield from tuning.artefacts(names, "fig9", where, tried, SCORE, _budget, [LAST], digits=3)
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -76,6 +74,10 @@ def fig9(name: Any, records: list[Record]) -> Iterator[Artefact]:
         shown = f"{_where(records)}: the greedy policy that each optimizer's first seed learnt, beside the best one"
         of = [record for record, _ in learnt.values()]
         yield figure(name("fig9_policy"), "fig9", shown, of, lambda: _draw_policies(records, learnt))
+
+
+def _budget(config: dict[str, Any]) -> str:
+    return f"{config['steps']} environment steps"
 
 
 def _where(records: list[Record]) -> str:

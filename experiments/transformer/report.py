@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from acprop.report import PUBLISHED, comparisons
+from acprop.report import PUBLISHED, comparisons, tuning
 from acprop.report.again import again
 from acprop.report.artefacts import Artefact, figure, table
 from acprop.report.cells import Measure, Reference, wide
@@ -36,10 +36,14 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for (_, scale), group in by_budget(records).items():
         for record in group:
-            if not tunes(record):
-                groups[_family(record), scale].append(record)
+            groups[_family(record), scale].append(record)
     for (family, scale), group in groups.items():
-        yield from _of_family(family, scale, group)
+        if reported := [record for record in group if not tunes(record)]:
+            yield from _of_family(family, scale, reported)
+        if tried := [record for record in group if tunes(record)]:
+            names = file_name("table3_tuning", family, scale), file_name("table3_tuning_settings", family, scale)
+            where = f"Table 3 on {TITLES.get(family, family)}, {', '.join(_pairs(tried).values())}"
+            yield from tuning.artefacts(names, "table3", where, tried, VALIDATION, _budget)
 
 
 def _family(record: Record) -> str:
@@ -100,6 +104,9 @@ MEASURES = [
     Measure("best", "best", _final("best_bleu"), bounds=PERCENT),
 ]
 SCORE = comparisons.Score("BLEU", lambda r: r.summary["final"]["test/bleu"], True, ("valid", "bleu"))
+VALIDATION = comparisons.Score(
+    "validation BLEU of the last epoch", lambda r: r.summary["final"]["valid/bleu"], True, ("valid", "bleu")
+)
 SACREBLEU = [  # in the CSV file alone
     Measure("", "average_sacrebleu", _final("sacrebleu")), Measure("", "best_sacrebleu", _final("best_sacrebleu")),
 ]  # fmt: skip

@@ -19,15 +19,15 @@ FACTS = {"network": "inception", "dims": 2048, "n_real": 10000, "n_fake": 10000,
 def leave(configure, *overrides, scores=(90.0, 40.0, 60.0), status="done", published=True):
     """A record as the runner would leave it, with given scores."""
     cfg = configure("gan", "tracking=none", *overrides)
-    metric = gan.METRICS[cfg.fid_network]
-    with Run.open(cfg, select=(f"test/{metric}", "min")) as run:
+    metric, split = gan.METRICS[cfg.fid_network], "validation" if cfg.held_out else "test"
+    with Run.open(cfg, select=(f"{split}/{metric}", "min")) as run:
         facts = FACTS if metric == "fid" else {**FACTS, "network": "classifier", "dims": 64, "classifier_top1": 99.0}
         run.describe(fid=facts, published_data=published)
         for epoch in run.epochs(len(scores)):
             list(run.batches(range(10)))
-            run.log("test", **{metric: scores[epoch]})
+            run.log(split, **{metric: scores[epoch]})
             if epoch == len(scores) - 1:
-                run.log("test", **{metric.replace("fid", "kid"): scores[-1] / 1e4}, precision=0.75, recall=0.5)
+                run.log(split, **{metric.replace("fid", "kid"): scores[-1] / 1e4}, precision=0.75, recall=0.5)
             run.log_image("grid", torch.full((1, 20, 20), 25 * epoch + 50, dtype=torch.uint8))
         if status == "diverged":
             run.require_finite("loss", float("nan"))
@@ -37,6 +37,23 @@ def leave(configure, *overrides, scores=(90.0, 40.0, 60.0), status="done", publi
 def rows(name):
     with (results_root() / "tables" / f"{name}.csv").open() as file:
         return {(row["model"], row["optimizer"]): row for row in csv.DictReader(file)}
+
+
+def test_of_tuning_every_setting_is_shown_the_smallest_distance_first_and_chosen(configure):
+    for model, best in (("dcgan", 1e-3), ("sngan", 1e-4)):
+        for lr in (1e-4, 1e-3):
+            for seed in (100, 101):
+                cell = (f"model={model}", "tuned=none", f"optimizer.lr={lr}", "held_out=0.2", f"seed={seed}")
+                leave(configure, *cell, scores=(90.0, (20.0 if lr == best else 30.0) + seed))
+    leave(configure, "tuned=none", "optimizer.lr=1e-2", "held_out=0.2", "seed=100", status="diverged")
+    refresh("gan")
+    with (results_root() / "tables" / "table4_feature_fid_tuning_digits_laptop.csv").open() as file:
+        found = [(r["model"], float(r["lr"]), r["score_mean"], r["chosen"]) for r in csv.DictReader(file)]
+    assert found == [
+        ("dcgan", 1e-3, "120.5", "yes"), ("dcgan", 1e-4, "130.5", ""), ("dcgan", 1e-2, "", ""),
+        ("sngan", 1e-4, "120.5", "yes"), ("sngan", 1e-3, "130.5", ""),
+    ]  # fmt: skip
+    assert not (results_root() / "tables" / "table4_feature_fid_digits_laptop.csv").exists(), "no run of it is reported"
 
 
 def test_best_and_last_beside_the_papers_numbers(configure):

@@ -115,7 +115,9 @@ def test_a_setting_that_diverged_is_not_chosen(configure):
     chosen = choices(load_records("rl"), rl.mean_return)
     assert dict(chosen["four_rooms", "laptop", "dqn", "acprop"])["lr"] == "0.0001"
     refresh("rl")
-    assert {row["lr"]: row["mean_return"] for row in rows("rl_sweep_four_rooms_laptop")}["0.001"] == "-inf"
+    table = {float(row["lr"]): row for row in rows("rl_sweep_four_rooms_laptop")}
+    assert (table[1e-3]["diverged"], table[1e-3]["score_mean"], table[1e-3]["chosen"]) == ("1", "", "")
+    assert list(table) == [1e-4, 1e-3], "the best first"
 
 
 def test_probability_of_improvement_counts_pairs_and_its_interval_covers():

@@ -19,7 +19,7 @@ def leave(configure, *overrides, bleu=30.0, status="done", epochs=3):
     """A record with given scores: the average of the last epochs, the best one point below."""
     cfg = configure("transformer", "tracking=none", *overrides)
     with Run.open(cfg, select=("valid/bleu", "max")) as run:
-        run.describe(languages=f"{cfg.dataset.source}-{cfg.dataset.target}")
+        run.describe(languages=f"{cfg.dataset.get('source') or cfg.dataset.language}-{cfg.dataset.get('target', 'en')}")
         for epoch in run.epochs(epochs):
             run.log("valid", bleu=bleu * (epoch + 1) / epochs)
             if status == "diverged":
@@ -36,6 +36,19 @@ def table(name):
 
 def text(name):
     return (results_root() / "tables" / f"{name}.md").read_text()
+
+
+def test_of_tuning_every_setting_is_shown_the_largest_validation_bleu_first_and_chosen(configure):
+    tried = ("dataset=catalogues_de_en", "scale=study", "tuned=none", "epochs=6")  # by conf/sweep/catalogues.yaml
+    for lr, bleu in ((1e-3, 10.0), (3e-3, 20.0), (9e-3, 15.0)):
+        for seed in (100, 101):
+            leave(configure, *tried, f"optimizer.lr={lr}", f"seed={seed}", bleu=bleu)
+    refresh("transformer")
+    (path,) = (results_root() / "tables").glob("table3_tuning_catalogues_study*.csv")
+    with path.open() as file:
+        found = [(float(row["lr"]), row["score_mean"], row["chosen"]) for row in csv.DictReader(file)]
+    assert found == [(3e-3, "20.0", "yes"), (9e-3, "15.0", ""), (1e-3, "10.0", "")]
+    assert not list((results_root() / "tables").glob("table3_catalogues*")), "no run of it is reported"
 
 
 def test_the_table_shows_means_spread_and_what_is_missing(configure):
