@@ -18,6 +18,11 @@ from acprop.runs.compose import composed
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def tmp_path(tmp_path):
     """pytest's, in a folder of a name that few tools expect (no colon: it is PATH's)."""
