@@ -3,7 +3,7 @@
     python -m torch.distributed.run --standalone --nproc-per-node=2 -m tests.optim.sharded
 
 `fsdp2` shards all layers, one parameter so that a process has nothing of it; `mixed` leaves plain tensors beside
-shards; `parallel` shards one layer by columns; `zero` gives each process some of the parameters.
+shards; `parallel` shards one layer by columns; `zero` gives each process some of the parameters; `ddp` half the batch.
 """
 
 import copy
@@ -17,6 +17,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+from torch.nn.parallel import DistributedDataParallel
 
 import acprop
 
@@ -31,7 +32,7 @@ CASES = [
     ("AdaShift", {"reduce": None, "variant": "script", "weight_decay": 0.1}),
     ("AvaGrad", {"capturable": True, "variant": "paper"}),
 ]
-WAYS = ("fsdp2", "mixed", "parallel", "zero")
+WAYS = ("fsdp2", "mixed", "parallel", "zero", "ddp")
 
 
 def cut(net, way, mesh):
@@ -42,6 +43,8 @@ def cut(net, way, mesh):
         fully_shard(net, mesh=mesh, ignored_params=set(net[0].parameters()))
     elif way == "parallel":
         parallelize_module(net, mesh, {"0": ColwiseParallel(output_layouts=Replicate())})
+    elif way == "ddp":
+        return DistributedDataParallel(net)
     return net
 
 
@@ -72,7 +75,7 @@ def compare(way, name, options, mesh):
         many = cls(net.parameters(), lr=0.01, **options)
     batches = torch.randn(STEPS, 8, 3, dtype=torch.float64)
     train(whole, one, batches)
-    train(net, many, batches)
+    train(net, many, batches.chunk(2, dim=1)[dist.get_rank()] if way == "ddp" else batches)
     full = [q.full_tensor() if isinstance(q, DTensor) else q for q in net.parameters()]
     pairs = list(zip(start, whole.parameters(), full, strict=True))
     result = {"moved": min((p - x).abs().max().item() for x, p, _ in pairs)}

@@ -1,9 +1,7 @@
-"""What else PyTorch users count on: AMP, DDP, torch.compile, meta-gradients."""
+"""What else PyTorch users count on: AMP, torch.compile, meta-gradients."""
 
-import os
 import subprocess
 import sys
-import textwrap
 
 import pytest
 import torch
@@ -122,49 +120,6 @@ def test_inductor_computes_the_same():
         step()
         eager.step()
     torch.testing.assert_close(p, twin)
-
-
-@pytest.mark.slow
-def test_ddp_equals_one_process_on_the_whole_batch(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import os, sys, torch, torch.distributed as dist
-            from torch import nn
-            from acprop import ACProp
-            parallel = dist.is_torchelastic_launched()
-            if parallel:
-                dist.init_process_group("gloo")
-            rank = dist.get_rank() if parallel else 0
-            torch.manual_seed(0)
-            net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
-            x = torch.randn(20, 2, 3, 4)
-            model = nn.parallel.DistributedDataParallel(net) if parallel else net
-            optimizer = ACProp(model.parameters(), lr=1e-2)
-            for batch in x:
-                optimizer.zero_grad()
-                part = batch[rank] if parallel else batch.flatten(0, 1)
-                model(part).square().mean().backward()
-                optimizer.step()
-            if rank == 0:
-                torch.save(net.state_dict(), sys.argv[1])
-            if parallel:
-                dist.destroy_process_group()
-            """
-        )
-    )
-    results = []
-    for launcher in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]):
-        out = tmp_path / f"{len(launcher)}.pt"
-        done = subprocess.run(
-            [sys.executable, *launcher, str(script), str(out)], cwd=ROOT, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        results.append(torch.load(out, weights_only=True))
-    for name, value in results[0].items():
-        torch.testing.assert_close(results[1][name], value, rtol=1e-5, atol=1e-6)
 
 
 def test_import_needs_torch_alone():

@@ -1,4 +1,4 @@
-"""FSDP2, tensor parallelism, plain tensors beside shards, ZeRO: the steps are those of one process with everything."""
+"""FSDP2, tensor parallelism, plain tensors beside shards, ZeRO, DDP: the steps are those of one process."""
 
 import json
 import os
