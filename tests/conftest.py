@@ -6,6 +6,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch loads
 
 import subprocess
 import sys
+from collections import defaultdict
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items):
-    """The long ones first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Long ones wait for processes, those of one file for the same: so they come one of each file in turn, with short
+    ones between them that keep the cores busy, and short ones alone at the end, so that no worker is left with a long
+    one."""
+    before = defaultdict(count)
+    turn = {item: next(before[item.path]) for item in items if item.get_closest_marker("slow")}
+    place = {item: 0.9 * number / len(turn) for number, item in enumerate(sorted(turn, key=turn.__getitem__))}
+    short = [item for item in items if item not in turn]
+    place |= {item: number / len(short) for number, item in enumerate(short)}
+    items.sort(key=place.__getitem__)
 
 
 @pytest.fixture
