@@ -77,7 +77,7 @@ class Fairseq:
             with suppress(BrokenPipeError):  # it is gone, and its code says why
                 print(json.dumps([tool, *options, "--user-dir", str(PLUGIN)]), file=self._child.stdin, flush=True)
             for line in self._child.stdout:
-                if line == ENDED:
+                if line.endswith(ENDED):  # whatever the tool left of a line before it
                     return
                 file.write(line)
                 file.flush()
