@@ -63,7 +63,8 @@ def fetch(folder: Path, packages: dict[str, str | None], languages: Iterable[str
                 continue
             version = said("dpkg-deb", "--field", str(archive), "Version").strip()
             if wanted not in (None, version):
-                print(f"{name}: {wanted} is gone; {version} is taken", file=sys.stderr)
+                told = "tables then say own=files; `apt-get update`, and this again, may find it"
+                print(f"{name}: {wanted} is gone; {version} is taken, and {told}", file=sys.stderr)
             unpack(archive, folder / name, languages)
         there[name] = version
         print(f"{name} {version}", flush=True)
