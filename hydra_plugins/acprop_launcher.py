@@ -52,7 +52,7 @@ class PatientLauncher(Launcher):
         try:
             (result,) = self.engine.launch([overrides], number)
             return result
-        except Exception as error:
+        except Exception as error:  # a plugin's own, of any type: the job is named at the end, the others go on
             lost = Failure(f"{' '.join(overrides)}: {_told(error)}", mistake=False)
             return JobReturn(status=JobStatus.COMPLETED, _return_value=lost)
 
@@ -78,7 +78,9 @@ class JoblibLauncher(PatientLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         try:
             return self._note(job_overrides, self.engine.launch(job_overrides, initial_job_idx))
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # a worker lost, or a result that cannot travel: each job is tried alone
             print(f"{_told(error)} From here one job at a time.", file=sys.stderr)
         return super().launch(job_overrides, initial_job_idx)
 

@@ -34,21 +34,25 @@ TITLES = {"ted": "IWSLT and TED", "cldr": "embedded pairs", "catalogues": "gette
 
 def artefacts(records: list[Record]) -> Iterator[Artefact]:
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for (_, scale), group in by_budget(records).items():
+    for (dataset, scale), group in by_budget(records).items():
         for record in group:
-            groups[_family(record), scale].append(record)
-    for (family, scale), group in groups.items():
-        if reported := [record for record in group if not tunes(record)]:
-            yield from _of_family(family, scale, reported)
+            if not tunes(record):
+                groups[_family(record), scale].append(record)
         if tried := [record for record in group if tunes(record)]:
-            names = file_name("table3_tuning", family, scale), file_name("table3_tuning_settings", family, scale)
-            where = f"Table 3 on {TITLES.get(family, family)}, {', '.join(_pairs(tried).values())}"
+            names = file_name("table3_tuning", dataset, scale), file_name("table3_tuning_settings", dataset, scale)
+            where = f"Table 3 on {_title(_family(tried[0]))}, {_pairs(tried)[dataset]}"
             yield from tuning.artefacts(names, "table3", where, tried, VALIDATION, _budget)
+    for (family, scale), group in groups.items():
+        yield from _of_family(family, scale, group)
 
 
 def _family(record: Record) -> str:
     """Data sets that one reader reads stand in one table."""
     return record.config["dataset"]["_target_"].rpartition(".")[2]
+
+
+def _title(family: str) -> str:
+    return TITLES.get(family, family)
 
 
 def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artefact]:
@@ -57,7 +61,7 @@ def _of_family(family: str, scale: str, records: list[Record]) -> Iterator[Artef
     for dataset in pairs:
         own = by_cell(record for record in records if record.summary["dataset"] == dataset)
         cells |= {(dataset, label): group for (_, label), group in own.items()}
-    title, name = TITLES.get(family, family), file_name("table3", family, scale)
+    title, name = _title(family), file_name("table3", family, scale)
     paper = published() if scale == "paper" else {}
     header, rows, long = wide(
         cells, list(pairs), labels_of(cells, roster("table3")), MEASURES, {"scale": scale},

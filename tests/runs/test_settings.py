@@ -20,7 +20,7 @@ def refusal(configure, task, overrides):
     """The line that the command would print, or None."""
     try:
         check(configure(task, *overrides), settings(task))
-    except Exception as error:
+    except Exception as error:  # as launch does, which explains what is a user's mistake and raises the rest
         line = explain(error, task)
         if line is None:
             raise

@@ -44,7 +44,7 @@ def test_of_tuning_every_setting_is_shown_the_largest_validation_bleu_first_and_
         for seed in (100, 101):
             leave(configure, *tried, f"optimizer.lr={lr}", f"seed={seed}", bleu=bleu)
     refresh("transformer")
-    (path,) = (results_root() / "tables").glob("table3_tuning_catalogues_study*.csv")
+    (path,) = (results_root() / "tables").glob("table3_tuning_catalogues_de_en_study*.csv")
     with path.open() as file:
         found = [(float(row["lr"]), row["score_mean"], row["chosen"]) for row in csv.DictReader(file)]
     assert found == [(3e-3, "20.0", "yes"), (9e-3, "15.0", ""), (1e-3, "10.0", "")]
