@@ -78,9 +78,7 @@ class JoblibLauncher(PatientLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         try:
             return self._note(job_overrides, self.engine.launch(job_overrides, initial_job_idx))
-        except (
-            Exception
-        ) as error:  # a worker lost, or a result that cannot travel: each job is tried alone
+        except Exception as error:  # a worker lost, or a result that cannot travel: each job is tried alone
             print(f"{_told(error)} From here one job at a time.", file=sys.stderr)
         return super().launch(job_overrides, initial_job_idx)
 

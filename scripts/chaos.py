@@ -288,6 +288,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="draws them, and the moments at which they come")
     arguments = parser.parse_args()
     chance, started = random.Random(arguments.seed), time.time()
+    for kind in KILLS[1:]:
+        if signal.getsignal(kind) is signal.SIG_IGN:  # by a shell's `&` or nohup: runs would inherit it, and obey
+            signal.signal(kind, signal.SIG_DFL)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         faults = disturb(Path(name), arguments.tasks, arguments.share, chance)
         inputs = refuse(Path(name), arguments.share, chance)

@@ -4,6 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch loads
 
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -18,6 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from acprop.runs.compose import composed
 
 ROOT = Path(__file__).resolve().parents[1]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell's `&`: what tests start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
