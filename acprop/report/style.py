@@ -10,7 +10,7 @@ class Look(NamedTuple):
     linestyle: str | tuple[int, tuple[int, ...]]
 
 
-# In the paper's order; ACProp last, drawn on top.
+# In the paper's order; ACProp after the others, drawn on top of them.
 OPTIMIZERS = {
     "sgd": Look("SGD", "#000000", (0, (1, 1))),
     "adam": Look("Adam", "#0072B2", "--"),
@@ -23,6 +23,7 @@ OPTIMIZERS = {
     "avagrad": Look("AvaGrad", "#6A3D9A", (0, (2, 2))),
     "laprop": Look("LaProp", "#A6761D", (0, (4, 1))),
     "acprop": Look("ACProp", "#D55E00", "-"),
+    "acprop_clipped": Look("ACProp, clipped", "#D55E00", (0, (5, 2))),
     # of the theory's figures
     "adashift_1": Look("AdaShift n=1", "#E7A9CB", (0, (3, 2))),
     "adashift_3": Look("AdaShift n=3", "#CC79A7", (0, (3, 2))),
