@@ -82,12 +82,9 @@ transformer-laptop: .venv/.ready
 	    optimizer=$(call roster,table3) seed=$(SEEDS) $(ARGS)
 
 # One after another, the worthiest first; each goes on where it was stopped.
-FASHION := dataset=fashion_mnist scale=study epochs=4
 study: .venv/.ready ## the studies on real data, days of a core; `make sweep NAME=...` runs one, the same command again goes on
-	@$(MAKE) --no-print-directory sweep-four_rooms sweep-fashion_mnist
-	@$(MAKE) --no-print-directory sweep-fig7 ARGS="$(FASHION) \"sweep.report='seed=0,1,2'\" $(ARGS)"
-	@$(MAKE) --no-print-directory sweep-fig5cd ARGS="$(FASHION) \"sweep.cells='model=vgg11'\" $(ARGS)"
-	@$(MAKE) --no-print-directory catalogues sweep-fashion_mnist_gan sweep-catalogues sweep-control sweep-rl_eps
+	@$(MAKE) --no-print-directory sweep-four_rooms sweep-fashion_mnist sweep-robustness catalogues
+	@$(MAKE) --no-print-directory sweep-fashion_mnist_gan sweep-catalogues sweep-control sweep-rl_eps
 	@$(MAKE) --no-print-directory report
 
 catalogues: .venv/.ready ## fetch the sentence pairs of the study: gettext catalogues from Debian packages, nothing installed

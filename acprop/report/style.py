@@ -41,6 +41,7 @@ OPTIMIZERS = {
 }
 MODELS = {
     "vgg11": "VGG-11",
+    "vgg11_bn": "VGG-11 with batch norm",
     "resnet34": "ResNet-34",
     "densenet121": "DenseNet-121",
     "densenet40": "DenseNet-40",

@@ -3,6 +3,7 @@
 import hydra
 import pytest
 import torch
+import torchvision
 
 from acprop.runs import Run
 from acprop.runs.conf import roster
@@ -69,6 +70,16 @@ def test_the_papers_networks_have_their_size(model, parameters, configure):
         net = build("model", cfg.model, num_classes=10, in_channels=3)
         assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
     assert sum(p.numel() for p in net.parameters()) == parameters
+
+
+def test_vgg11_with_batch_norm_has_the_layers_of_torchvisions(configure):
+    cfg = configure("cifar", "model=vgg11_bn", "tuned=none", "scale=paper")
+    with torch.device("meta"):
+        net, theirs = build("model", cfg.model, num_classes=10, in_channels=3), torchvision.models.vgg11_bn().features
+        own = list(net)[: len(theirs)]
+    assert list(map(type, own)) == list(map(type, theirs))
+    shapes = [[parameter.shape for layer in layers for parameter in layer.parameters()] for layers in (own, theirs)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize("scale", options("scale"))

@@ -10,8 +10,8 @@ from torch import nn
 LAYERS = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
 
 
-def vgg11(num_classes: int, in_channels: int, width: float) -> nn.Sequential:
-    """(N, in_channels, 32, 32) -> (N, num_classes) logits."""
+def vgg11(num_classes: int, in_channels: int, width: float, batch_norm: bool = False) -> nn.Sequential:
+    """(N, in_channels, 32, 32) -> (N, num_classes) logits. `batch_norm`: as torchvision's vgg11_bn has it."""
     layers: list[nn.Module] = []
     channels = in_channels
     for layer in LAYERS:
@@ -23,7 +23,7 @@ def vgg11(num_classes: int, in_channels: int, width: float) -> nn.Sequential:
         # the authors' initialisation; without it a net this deep and without batch norm does not start to learn
         nn.init.normal_(conv.weight, std=math.sqrt(2 / (9 * out)))
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        layers += [conv, nn.ReLU(inplace=True)]
+        layers += [conv, *([nn.BatchNorm2d(out)] if batch_norm else []), nn.ReLU(inplace=True)]
         channels = out
     head = [
         nn.Flatten(),
