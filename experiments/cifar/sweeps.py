@@ -26,7 +26,7 @@ from acprop.runs.conf import protocols
 from acprop.runs.record import FINISHED, Record
 from experiments.images.report import budget
 
-TITLES = {"fig7": "Fig 7", "fig5cd": "Fig 5c, d"}
+TITLES = {"fig7": "Fig 7", "fig5cd": "Fig 5c, d", "robustness": "Fig 5c, d and 7"}
 TEST = Measure("", "test/top1", lambda record: record.summary["final"].get("test/top1"), None, bounds=PERCENT)
 Points = dict[tuple[str, str], dict[tuple[float, float], list[float]]]  # (model, optimizer) -> (lr, eps) -> top-1
 
