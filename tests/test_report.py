@@ -254,8 +254,10 @@ def test_title_and_legend_lie_within_the_figure(panels):
         for axis in axes.flat:
             draw_runs(axis, [[], [(1, 1.0), (2, 2.0)]], look(name), look(name).label)
     legend_below(canvas, axes)
-    head(canvas, "Fashion-MNIST, scale study (VGG-11: 12 epochs, batch 128, width 0.25, 50,000 training images), n = 5")
+    head(canvas, "gettext catalogues, scale study (20 epochs, width 0.25), n = 5")  # two letters too long for one panel
     canvas.draw_without_rendering()
+    lines = [len(line) for line in canvas._suptitle.get_text().splitlines()]
+    assert min(lines) > 0.7 * max(lines), "no word stands alone in the last"
     width, height = canvas.get_size_inches() * canvas.dpi
     for artist in (canvas.legends[0], canvas._suptitle):
         box = artist.get_window_extent()

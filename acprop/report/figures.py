@@ -109,7 +109,9 @@ def legend_below(figure: Any, axes: Any, columns: int = 7) -> None:
 
 
 def head(figure: Any, title: str) -> None:
-    """A title over all panels, in lines that fit."""
+    """A title over all panels, in as few lines as fit, of like length."""
     size = 9
     letters = int(figure.get_figwidth() / LETTER * FONT["legend.fontsize"] / size)
-    figure.suptitle(textwrap.fill(title, letters), fontsize=size)
+    lines = len(textwrap.wrap(title, letters))
+    narrow = next(width for width in range(1, letters + 1) if len(textwrap.wrap(title, width)) <= lines)
+    figure.suptitle(textwrap.fill(title, narrow), fontsize=size)
