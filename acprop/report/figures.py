@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from acprop.runs.record import write_atomically
 
 DPI = 200
 LETTER = 0.055  # inches that one of a legend takes
+ROW = 0.15  # and a row of it
+ROWS = 4  # for so many a figure has room
 
 
 def subplots(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -96,16 +99,17 @@ def draw_runs(axis: Any, curves: Sequence[Sequence[tuple[float, float]]], look: 
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 7) -> None:
-    """One legend under all panels, each name once, in as many columns as the figure is wide for."""
+    """One legend under all panels, each name once, in as many columns as the figure is wide for. For a long one the
+    figure grows, so that the panels keep their size."""
     handles: dict[str, Any] = {}
     for axis in axes.flat:
         handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
     if handles:
         room = int(figure.get_figwidth() / (0.55 + LETTER * max(map(len, handles))))  # inches: a line, and its name
-        figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center",
-            ncols=max(1, min(columns, len(handles), room)), frameon=False,
-        )  # fmt: skip
+        columns = max(1, min(columns, len(handles), room))
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False)
+        rows = math.ceil(len(handles) / columns)
+        figure.set_figheight(figure.get_figheight() + max(0, rows - ROWS) * ROW)
 
 
 def head(figure: Any, title: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from acprop.report import PUBLISHED, comparisons, tuning
 from acprop.report.artefacts import OTHER, Artefact
 from acprop.report.records import by_budget, by_cell, file_name
-from acprop.report.settings import Cell, Setting, choices, in_grid, is_tuned, of_optimizer, tunes
+from acprop.report.settings import Cell, Setting, cell_settings, choices, in_grid, is_tuned, of_optimizer, tunes
 from acprop.report.style import dataset_name
 from acprop.runs.conf import protocols, roster
 from acprop.runs.identity import data_root
@@ -66,13 +66,13 @@ def _swept(name: str, records: list[Record]) -> list[Record]:
 
 
 def _is_of_fig6(record: Record, chosen: dict[Cell, Setting], of_sweeps: set[str]) -> bool:
-    """The setting that tuning chose for the cell; where nothing was tuned, the cell's published or borrowed one; and
-    whatever else was run, but for the many settings of a sweep."""
+    """The setting that tuning chose for the cell; where nothing was tuned, the cell's published or borrowed one, if it
+    has any; and whatever else was run, but for the many settings of a sweep."""
     s = record.summary
     choice = chosen.get((s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"]))
     if choice is not None:
         return of_optimizer(record) == choice
-    return is_tuned(record) or record.folder not in of_sweeps
+    return record.folder not in of_sweeps or (cell_settings(record) is not None and is_tuned(record))
 
 
 def published(dataset: str) -> Paper:
