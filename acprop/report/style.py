@@ -55,6 +55,7 @@ DATASETS |= {"imagenet": "ImageNet", "imagenette": "Imagenette"}
 DATASETS |= {"cldr_de_en": "embedded DE-EN", "cldr_vi_en": "embedded VI-EN", "cldr_ja_en": "embedded JA-EN"}
 DATASETS |= {"cldr_ro_en": "embedded RO-EN"}
 DATASETS |= {"four_rooms": "four-rooms", "cartpole": "CartPole", "pendulum": "Pendulum"}
+DATASETS |= {"acrobot": "Acrobot", "minigrid_empty": "MiniGrid's empty room"}
 FONT: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,

@@ -133,16 +133,18 @@ def _caption(records: list[Record], cells: Cells) -> str:
     first = records[0]
     dataset, model = first.summary["dataset"], first.summary["model"].upper()
     optimum = first.summary.get("optimum")
+    count = first.config["eval_episodes"]
+    episodes = f"{count} episode{'s' * (count > 1)} each time"
+    near = "" if optimum is None else "steps to 90 % of optimum: median (runs that got there); "
     bound = "" if optimum is None else (
         f" No policy has an expected return above {optimum:.3f} (backward induction over the time limit); a mean over "
         f"episodes can exceed it by chance, the learnt policy's exact expectation cannot."
     )  # fmt: skip
     return (
-        f"Fig 9 on {dataset_name(dataset)}, {model}: undiscounted return of {first.config['eval_episodes']} "
-        f"greedy evaluation episodes; mean ± std (n) and 95 % interval over seeds; last return: at the end; mean "
-        f"return: over training; steps to 90 % of optimum: median (runs that got there); P(better than Adam): by mean "
-        f"return, with its exact 95 % interval. Scale: {first.summary['scale']} ({first.config['steps']} environment "
-        f"steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(cells, SCORE.curve)}"
+        f"Fig 9 on {dataset_name(dataset)}, {model}: undiscounted return, greedy evaluation, {episodes}; mean ± std (n)"
+        f" and 95 % interval over seeds; last return: at the end, mean return: over training; {near}P(better than Adam)"
+        f": by mean return, with its exact 95 % interval. Scale: {first.summary['scale']} ({first.config['steps']} "
+        f"environment steps). Bold: interval apart from all others.{bound} {comparisons.ends_told(cells, SCORE.curve)}"
         f"{again(records)}{provenance(records)}"
     )
 
