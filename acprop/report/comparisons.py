@@ -276,7 +276,10 @@ def _of_optimizer(group: Sequence[Record], score: Score) -> dict[str, object] | 
     grid = {key: sorted({dict(setting)[key] for setting in means}) for key in keys}
     if len(grid["lr"]) < 2 or max(means.values()) == -math.inf:
         return None
-    best = dict(max(means.items(), key=lambda item: item[1])[0])
+    # an end of the grid is one only if nothing within is as good
+    best = min(
+        map(dict, (s for s, m in means.items() if m == max(means.values()))), key=lambda s: len(on_edge(s, grid))
+    )
     by_lr = {lr: [max(m for s, m in means.items() if dict(s)["lr"] == lr)] for lr in grid["lr"]}
     found = sensitivity(by_lr, CLOSE)
     return {

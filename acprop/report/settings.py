@@ -95,19 +95,23 @@ def _else_tuned(record: Record, grid: str) -> bool:
 
 
 def choices(records: Iterable[Record], score: Callable[[Record], float | None]) -> dict[Cell, Setting]:
-    """The setting that tuning chose: the largest mean score over its seeds, the
-    first of equal ones. A setting of which a run did not end well is not chosen."""
+    """The setting that tuning chose: the largest mean score over its seeds, of equal ones that of the runs that were
+    not there to choose by, if `records` has any. A setting of which a run did not end well is not chosen."""
     worth: dict[Cell, dict[Setting, list[float]]] = defaultdict(lambda: defaultdict(list))
+    reported = set()
     for record in records:
+        s = record.summary
+        cell = (s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"])
         if tunes(record):
-            s = record.summary
-            cell = (s["dataset"], record.config["scale"]["name"], s["model"], s["optimizer"])
             value = score(record) if record.status == "done" else None
             worth[cell][of_optimizer(record)].append(-math.inf if value is None else value)
+        else:
+            reported.add((s["dataset"], s["model"], s["optimizer"], of_optimizer(record)))
     chosen = {}
     for cell, settings in worth.items():
+        dataset, _, model, optimizer = cell
         means = {setting: fmean(values) for setting, values in settings.items()}
-        best = max(means, key=means.__getitem__)
+        best = max(means, key=lambda setting: (means[setting], (dataset, model, optimizer, setting) in reported))
         if means[best] > -math.inf:
             chosen[cell] = best
     return chosen

@@ -46,13 +46,14 @@ def artefacts(records: Iterable[Record]) -> list[Artefact]:
 
 
 def parts(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """The records by what no table or figure of a task crosses: the named scale, and the data set too, but where the
-    task's report says that it sets data sets side by side (SPANS_DATA)."""
+    """The records by what no table or figure of a task crosses: the named scale and the data set, but for those that
+    the task's report says it sets side by side (SPANS)."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        task, dataset, scale = record.summary["task"], record.summary["dataset"], record.config["scale"]["name"]
-        spans = getattr(reports().get(task), "SPANS_DATA", False)
-        found.setdefault(f"{task}/{scale}" if spans else f"{task}/{scale}/{dataset}", []).append(record)
+        task = record.summary["task"]
+        kept = {"scale": record.config["scale"]["name"], "dataset": record.summary["dataset"]}
+        spans = getattr(reports().get(task), "SPANS", ())
+        found.setdefault("/".join([task, *(kept[key] for key in kept if key not in spans)]), []).append(record)
     return found
 
 

@@ -13,7 +13,7 @@ from acprop.report.artefacts import Artefact, Cell, table
 from acprop.report.beyond import oriented
 from acprop.report.cells import Measure, column, fields
 from acprop.report.records import budgets_text, by_cell, models_of, provenance
-from acprop.report.settings import Setting, choices, of_optimizer
+from acprop.report.settings import Setting, choices, of_optimizer, tunes
 from acprop.report.style import look, model_name, order
 from acprop.runs.record import Record
 
@@ -21,14 +21,16 @@ Groups = dict[tuple[str, str], dict[Setting, list[Record]]]  # (model, optimizer
 
 
 def artefacts(
-    names: tuple[str, str], part: str, what: str, records: Sequence[Record], score: comparisons.Score,
-    budget: Callable[[dict[str, Any]], str], beside: Sequence[Measure] = (), digits: int = 2,
+    names: tuple[str, str], part: str, what: str, records: Sequence[Record], every: Sequence[Record],
+    score: comparisons.Score, budget: Callable[[dict[str, Any]], str], beside: Sequence[Measure] = (), digits: int = 2,
 ) -> Iterator[Artefact]:  # fmt: skip
     """The table of every setting, the best of an optimizer first; and what the settings say together.
 
     Args:
         names: of both.
         what: was tuned, in captions.
+        records: the runs to choose by.
+        every: all of the task, since of equal settings the one that was then reported was chosen.
         score: what settings are judged by.
         budget: what a caption says of a config's.
         beside: other numbers of a run that are shown.
@@ -38,14 +40,15 @@ def artefacts(
     for record in records:
         groups[record.summary["model"], record.summary["optimizer"]][of_optimizer(record)].append(record)
     measures = [Measure(score.name, "score", score.of, score.largest, digits), *beside]
-    rows, long = _rows(groups, score, measures)
+    reported = [record for record in every if not tunes(record)]
+    rows, long = _rows(groups, reported, score, measures)
     numbers = sorted({len(settings) for settings in groups.values()})
     seeds = ", ".join(map(str, sorted({record.summary["seed"] for record in records})))
     caption = (
         f"Tuning behind {what}: {' to '.join(map(str, numbers))} settings for each optimizer, seeds {seeds}, which no "
         f"report uses. Chosen (bold): the {'largest' if score.largest else 'smallest'} {score.name} on average, of "
-        "equal ones the first, and none of which a run did not end well. Mean ± std (n) and 95 % interval over seeds. "
-        f"Scale: {records[0].summary['scale']} ({budgets_text(by_cell(records), budget)}). "
+        "equal ones the one that was then reported, and none of which a run did not end well. Mean ± std (n) and 95 % "
+        f"interval over seeds. Scale: {records[0].summary['scale']} ({budgets_text(by_cell(records), budget)}). "
         f"{again(records)}{provenance(records)}"
     )
     lead = ["model", "optimizer"] if len({model for model, _ in groups}) > 1 else ["optimizer"]
@@ -55,7 +58,7 @@ def artefacts(
 
 
 def _rows(
-    groups: Groups, score: comparisons.Score, measures: Sequence[Measure]
+    groups: Groups, reported: Sequence[Record], score: comparisons.Score, measures: Sequence[Measure]
 ) -> tuple[list[list[str | Cell]], list[dict[str, object]]]:
     def worth(record: Record) -> float:
         return oriented(score.of(record), score.largest) if record.status == "done" else -math.inf
@@ -68,9 +71,11 @@ def _rows(
     for cell in sorted(groups, key=lambda cell: (models.index(cell[0]), order(cell[1]))):
         model, optimizer = cell
         all_of_it = [record for group in groups[cell].values() for record in group]
-        (chosen,) = choices(all_of_it, worth).values() or (None,)
+        (chosen,) = choices([*all_of_it, *reported], worth).values() or (None,)
         lead = [model_name(model)] * (len(models) > 1) + [look(optimizer).label]
-        for setting, group in sorted(groups[cell].items(), key=lambda item: -fmean(map(worth, item[1]))):
+        scores = {setting: fmean(map(worth, group)) for setting, group in groups[cell].items()}
+        for setting in sorted(scores, key=lambda one: (-scores[one], one != chosen)):
+            group = groups[cell][setting]
             values = {key: _number(value) for key, value in setting if key in keys[cell]}
             told = ", ".join(f"{key} {value}" for key, value in values.items())
             texts = [*lead, told, *(column([group], measure)[0].text for measure in measures)]

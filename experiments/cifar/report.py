@@ -55,7 +55,9 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
                     yield over
         if tried:
             names = file_name("tuning", dataset, scale), file_name("tuning_settings", dataset, scale)
-            yield from tuning.artefacts(names, "fig6", f"Fig 6 on {dataset_name(dataset)}", tried, HELD_OUT, budget)
+            yield from tuning.artefacts(
+                names, "fig6", f"Fig 6 on {dataset_name(dataset)}", tried, records, HELD_OUT, budget
+            )
 
 
 def _swept(name: str, records: list[Record]) -> list[Record]:

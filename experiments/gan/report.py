@@ -53,7 +53,7 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
         if tried := [record for record in group if tunes(record)]:
             names = file_name(f"{stem}_tuning", dataset, scale), file_name(f"{stem}_tuning_settings", dataset, scale)
             where = f"Table 4 on {dataset_name(dataset)}"
-            yield from tuning.artefacts(names, "table4", where, tried, _held_out(metric), _budget)
+            yield from tuning.artefacts(names, "table4", where, tried, records, _held_out(metric), _budget)
 
 
 def _of_one(name: str, dataset: str, scale: str, metric: str, records: list[Record]) -> Iterator[Artefact]:

@@ -23,6 +23,7 @@ from acprop.runs.conf import roster
 from acprop.runs.record import Record
 from experiments.rl.measures import LAST, MEAN, POLICY, curve, done, last_return, mean_return, steps_to_near_optimum
 
+SPANS = ("scale",)  # tuned at one, reported at another
 EPS = "rl_eps"  # the sweep of ACProp over eps
 SCORE = comparisons.Score("mean return", mean_return, True, ("eval", "return"), positive=False)
 
@@ -51,7 +52,7 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
             if tried:
                 names = name("rl_sweep"), name("rl_settings")
                 where = f"Fig 9, {_where(tried)}"
-                yield from tuning.artefacts(names, "fig9", where, tried, SCORE, _budget, [LAST], digits=3)
+                yield from tuning.artefacts(names, "fig9", where, tried, records, SCORE, _budget, [LAST], digits=3)
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:

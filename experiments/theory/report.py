@@ -16,7 +16,7 @@ from acprop.report.style import look
 from acprop.runs.record import Record
 from experiments.theory import curves
 
-SPANS_DATA = True  # problems are data sets, and studies compare them
+SPANS = ("dataset",)  # problems are data sets, and studies compare them
 CONVERGES, DIVERGES = "#E69F00", "#0072B2"  # the paper's orange plus and blue circle
 FIGURES = {"eq1": "Fig 1", "eq2": "Fig 3"}
 PARTS = {"eq1": "fig1", "eq2": "fig3"}

@@ -28,7 +28,7 @@ from acprop.report.style import look
 from acprop.runs.conf import roster
 from acprop.runs.record import FINISHED, Record
 
-SPANS_DATA = True  # a table has a column a pair of languages
+SPANS = ("dataset",)  # a table has a column a pair of languages
 TITLES = {"ted": "IWSLT and TED", "cldr": "embedded pairs", "catalogues": "gettext catalogues"}
 
 
@@ -41,7 +41,7 @@ def artefacts(records: list[Record]) -> Iterator[Artefact]:
         if tried := [record for record in group if tunes(record)]:
             names = file_name("table3_tuning", dataset, scale), file_name("table3_tuning_settings", dataset, scale)
             where = f"Table 3 on {_title(_family(tried[0]))}, {_pairs(tried)[dataset]}"
-            yield from tuning.artefacts(names, "table3", where, tried, VALIDATION, _budget)
+            yield from tuning.artefacts(names, "table3", where, tried, records, VALIDATION, _budget)
     for (family, scale), group in groups.items():
         yield from _of_family(family, scale, group)
 

@@ -109,6 +109,17 @@ def test_the_rule_is_the_largest_mean_return(configure):
     assert not list((results_root() / "tables").glob("fig9*")), "what tunes is not what is reported"
 
 
+@pytest.mark.parametrize("reported", [1e-4, 1e-3, 1e-2])
+def test_of_equal_settings_the_reported_one_was_chosen_and_an_end_is_none_if_one_within_is_as_good(configure, reported):
+    sweep(configure, "acprop", {1e-4: 0.5, 1e-3: 0.5, 1e-2: 0.5})
+    leave(configure, "tuned=none", "scale=paper", f"optimizer.lr={reported}")
+    refresh("rl")
+    table = rows("rl_sweep_four_rooms_laptop")
+    assert [float(row["lr"]) for row in table if row["chosen"]] == [reported]
+    assert float(table[0]["lr"]) == reported, "and stands first"
+    assert [row["edge"] for row in rows("rl_settings_four_rooms_laptop")] == [""]
+
+
 def test_a_setting_that_diverged_is_not_chosen(configure):
     sweep(configure, "acprop", {1e-4: 0.1})
     leave(configure, "tuned=none", "scale=laptop", "optimizer.lr=1e-3", "seed=100", returns=(0.9, 0.9), fail=True)
