@@ -151,7 +151,7 @@ def _axis(word: Any, drawn: bool) -> Axis:
         require(fits, "sweep.prior", word.input_line, "tag(log,interval(low,high)) with 0 < low < high, in a prior")
         return Axis(key, (), interval.start, interval.end, edge=EDGE)
     values = tuple(word.sweep_string_iterator()) if word.is_sweep_override() else (word.get_value_string(),)
-    return Axis(key, values) if drawn else listed(key, values)
+    return listed(key, values, between=not drawn)
 
 
 def _score(value: Any) -> float:

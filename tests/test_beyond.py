@@ -55,6 +55,9 @@ def test_edges_of_a_grid():
     assert on_edge({"lr": 1e-3, "eps": 1e-8}, grid) == []
     assert on_edge({"lr": 1e-2, "eps": 1e-8}, grid) == ["lr = 0.01 is the largest tried"]
     assert on_edge({"lr": 1e-4, "eps": 1e-8}, grid) == ["lr = 0.0001 is the smallest tried"]
+    decays = {"weight_decay": [0.0, 1e-4, 5e-4]}
+    assert on_edge({"weight_decay": 0.0}, decays) == [], "nothing lies below"
+    assert on_edge({"weight_decay": 5e-4}, decays) == ["weight_decay = 0.0005 is the largest tried"]
 
 
 def test_the_best_of_k_trials_is_the_mean_over_all_choices():

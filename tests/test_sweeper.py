@@ -147,6 +147,22 @@ def test_a_prior_is_widened_for_the_one_at_its_edge_and_all_get_as_many_more():
     assert all(float(job["optimizer.lr"]) < 1e-4 for job in sweeper.tuning[2] if job["optimizer"] == "sgd")
 
 
+def test_a_list_of_a_prior_goes_a_step_beyond_its_end_and_nothing_lies_below_zero(capsys):
+    def worth(job):
+        return float(job["optimizer.weight_decay"]) * (1 if job["optimizer"] == "acprop" else -1)
+
+    sweeper = run(PRIOR, worth)
+    assert [len(jobs) for jobs in sweeper.tuning] == [72, 24, 24]
+    best = max(sweeper.tuning[0], key=worth)
+    for jobs, decay in zip(sweeper.tuning[1:], ("0.0025", "0.0125"), strict=True):
+        beyond, *others = [job for job in jobs if job["optimizer"] == "acprop" and job["seed"] == "100"]
+        assert beyond == {**best, "optimizer.weight_decay": decay, "seed": "100"}, "the best, with more decay"
+        others += [job for job in jobs if job["optimizer"] == "adam"]
+        assert {float(job["optimizer.weight_decay"]) for job in others} <= {0, 1e-4, 5e-4}, "the prior as stated"
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in told if "edge still" in line] == ["optimizer=acprop"]
+
+
 def test_one_that_diverges_is_never_chosen(capsys):
     def worth(job):
         if job["optimizer"] == "adam" or (job["optimizer.lr"], job["seed"]) == ("0.01", "101"):

@@ -64,10 +64,10 @@ def sensitivity(scores: Mapping[float, Sequence[float]], tolerance: float = 0.01
 
 def on_edge(chosen: Mapping[str, float], grid: Mapping[str, Sequence[float]]) -> list[str]:
     """The settings that were chosen at an end of their grid, in words: a better one may lie beyond. A grid of one value
-    was not tuned over and has no edge."""
+    was not tuned over and has no edge; nor is 0 one, below which lies nothing."""
     told = []
     for key, values in grid.items():
-        if len(set(values)) > 1 and chosen[key] in (min(values), max(values)):
+        if len(set(values)) > 1 and chosen[key] in {min(values), max(values)} - {0}:
             told.append(
                 f"{key} = {chosen[key]:g} is the {'smallest' if chosen[key] == min(values) else 'largest'} tried"
             )

@@ -23,9 +23,10 @@ class Axis:
 
     Attributes:
         key: `optimizer.lr`.
-        values: those of a grid or a list, as written; none for an interval.
-        low, high: the interval, or the ends of a list on a log scale.
+        values: those of a grid or of a prior's list, as written; none for an interval.
+        low, high: the interval, or the ends of values on a log scale.
         edge: how far from an end, as a share of the interval, the best may not lie.
+        between: whether what is drawn lies anywhere between the ends; of a prior's list it is one of the values.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Axis:
     low: float = 0.0
     high: float = 0.0
     edge: float = 0.0
+    between: bool = True
 
     @property
     def log(self) -> bool:
@@ -40,29 +42,37 @@ class Axis:
 
     def draw(self, uniform: float) -> str:
         """The value at `uniform` of [0, 1): of a list one, of an interval evenly on its log scale."""
-        if not self.log:
+        if not (self.log and self.between):
             return f"{self.key}={self.values[int(uniform * len(self.values))]}"
         return f"{self.key}={float(f'{self.low * (self.high / self.low) ** uniform:.3g}')}"
 
     def side(self, value: float) -> int:
-        """-1 or 1 at the lower or the upper edge, 0 between them."""
+        """-1 or 1 at the lower or the upper edge, 0 between them. Beyond 0 lies nothing."""
+        if value == 0:
+            return 0
         position = math.log(value / self.low) / math.log(self.high / self.low)
-        return -1 if position <= self.edge + 1e-9 else 1 if position >= 1 - self.edge - 1e-9 else 0
+        if position >= 1 - self.edge - 1e-9:
+            return 1
+        return -1 if position <= self.edge + 1e-9 and 0 not in map(float, self.values) else 0
 
     def beyond(self, side: int) -> "Axis":
-        """What lies beyond the edge: a grid's next value, or an interval's next decade."""
+        """What lies beyond the edge: of values the next one, of an interval the next decade."""
         if not self.values:
             ends = (self.low / 10, self.low) if side < 0 else (self.high, self.high * 10)
             return replace(self, low=ends[0], high=ends[1])
-        ordered = sorted(map(float, self.values), reverse=side < 0)
-        return replace(self, values=(f"{ordered[-1] ** 2 / ordered[-2]:.3g}",), low=0.0, high=0.0)
+        *_, before, last = sorted(_positive(self.values), reverse=side < 0)
+        following = f"{(self.low if side < 0 else self.high) * last / before:.3g}"
+        return replace(self, values=(following,), low=float(following), high=float(following))
 
 
-def listed(key: str, values: tuple[str, ...]) -> Axis:
-    if key.rpartition(".")[2] not in ON_LOG_SCALE or len(values) < 2:
+def listed(key: str, values: tuple[str, ...], between: bool = True) -> Axis:
+    if key.rpartition(".")[2] not in ON_LOG_SCALE or len(numbers := _positive(values)) < 2:
         return Axis(key, values)
-    numbers = list(map(float, values))
-    return Axis(key, values, min(numbers), max(numbers))
+    return Axis(key, values, min(numbers), max(numbers), between=between)
+
+
+def _positive(values: tuple[str, ...]) -> list[float]:
+    return [number for number in map(float, values) if number > 0]
 
 
 @dataclass(frozen=True)
@@ -91,11 +101,11 @@ class Space:
         return replace(self, axes=tuple(map(_joined, self.axes, sides)))
 
     def beyond(self, best: Point, sides: list[int]) -> Iterator["Point | Space"]:
-        """What `widened` adds, an axis each: of a grid the best one step further, of a prior the part to draw from."""
+        """What `widened` adds, an axis each: of values the best one step further, of an interval what to draw from."""
         for number, side in enumerate(sides):
             if side:
                 axis = self.axes[number].beyond(side)
-                if self.trials is None:
+                if axis.values:
                     yield (*best[:number], axis.draw(0), *best[number + 1 :])
                 else:
                     yield replace(self, axes=(*self.axes[:number], axis, *self.axes[number + 1 :]))
@@ -105,7 +115,7 @@ def _joined(axis: Axis, side: int) -> Axis:
     if not side:
         return axis
     added = axis.beyond(side)
-    if axis.values:
+    if axis.values and axis.between:
         return listed(axis.key, axis.values + added.values)
     return replace(axis, low=min(axis.low, added.low), high=max(axis.high, added.high))
 
