@@ -42,13 +42,14 @@ def artefacts(
     measures = [Measure(score.name, "score", score.of, score.largest, digits), *beside]
     reported = [record for record in every if not tunes(record)]
     rows, long = _rows(groups, reported, score, measures)
-    numbers = sorted({len(settings) for settings in groups.values()})
+    numbers = [len(settings) for settings in groups.values()]
+    many = f"{min(numbers)} to {max(numbers)}" if len(set(numbers)) > 1 else str(numbers[0])
     seeds = ", ".join(map(str, sorted({record.summary["seed"] for record in records})))
     caption = (
-        f"Tuning behind {what}: {' to '.join(map(str, numbers))} settings for each optimizer, seeds {seeds}, which no "
-        f"report uses. Chosen (bold): the {'largest' if score.largest else 'smallest'} {score.name} on average, of "
-        "equal ones the one that was then reported, and none of which a run did not end well. Mean ± std (n) and 95 % "
-        f"interval over seeds. Scale: {records[0].summary['scale']} ({budgets_text(by_cell(records), budget)}). "
+        f"Tuning behind {what}: {many} settings for each optimizer, seeds {seeds}, which no report uses. Bold: chosen, "
+        f"the {'largest' if score.largest else 'smallest'} {score.name} on average; of equal settings the one that was "
+        "then reported, and never one with a run that diverged or failed. Mean ± std (n) and 95 % interval over seeds. "
+        f"Scale: {records[0].summary['scale']} ({budgets_text(by_cell(records), budget)}). "
         f"{again(records)}{provenance(records)}"
     )
     lead = ["model", "optimizer"] if len({model for model, _ in groups}) > 1 else ["optimizer"]
