@@ -5,6 +5,7 @@ import io
 import itertools
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import matplotlib.image
 import matplotlib.pyplot as plt
@@ -17,6 +18,7 @@ from acprop.report.artefacts import OTHER, Cell, table
 from acprop.report.build import refresh
 from acprop.report.figures import draw_runs, head, legend_below, subplots
 from acprop.report.files import write
+from acprop.report.records import budgets_text
 from acprop.report.stats import Summary, separate_winner, summarize
 from acprop.report.style import FONT, look
 from acprop.report.tasks import artefacts, parts
@@ -239,11 +241,12 @@ def test_unknown_word(capsys):
 
 
 def averaged(curves):
-    """(legend, the line, the band's vertices) of a cell's curves."""
+    """(legend, the line, how many bands, means) of a cell's curves."""
     canvas, axes = subplots()
     means = draw_runs(axes[0][0], curves, look("acprop"), "ACProp")
     lines, bands = axes[0][0].lines, axes[0][0].collections
-    legend = [line.get_label() for line in lines]
+    legend_below(canvas, axes)
+    legend = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
     result = legend, [line.get_xydata().tolist() for line in lines], len(bands), list(means)
     plt.close(canvas)
     return result
@@ -255,6 +258,29 @@ def test_runs_that_ended_early_are_counted_and_do_not_hide_the_others():
     assert averaged([[], good, [(1, 9.0)]]) == (["ACProp (2 of 3 ended early)"], [[[1, 50], [2, 60]]], 0, [50, 60])
     assert averaged([[], []]) == (["ACProp (2 of 2 ended early)"], [[]], 0, [])
     assert averaged([]) == ([], [], 0, [])
+
+
+def test_under_several_panels_a_name_stands_once_and_says_of_which_panel_runs_ended_early():
+    canvas, axes = subplots(1, 2)
+    for axis, title, curves in zip(axes[0], ("VGG-11", "ResNet-34"), ([[], [(1, 5.0)]], [[(1, 7.0)]]), strict=True):
+        draw_runs(axis, curves, look("acprop"), "ACProp")
+        axis.set_title(title)
+    legend_below(canvas, axes)
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["ACProp (VGG-11: 1 of 2 ended early)"]
+    plt.close(canvas)
+
+
+def test_a_caption_says_once_what_the_models_share():
+    texts = {"vgg11": "12 epochs, width 0.25, 50,000 images", "resnet34": "12 epochs, width 0.1, 50,000 images"}
+    cells = {(m, "adam"): [SimpleNamespace(config={"model": m})] for m in texts}
+
+    def told(*models):
+        return budgets_text({cell: cells[cell] for cell in cells if cell[0] in models}, lambda c: texts[c["model"]])
+
+    assert told("vgg11") == "VGG-11: 12 epochs, width 0.25, 50,000 images"
+    assert told(*texts) == "12 epochs, 50,000 images; VGG-11: width 0.25; ResNet-34: width 0.1"
+    texts["resnet34"] = texts["vgg11"]
+    assert told(*texts) == "VGG-11, ResNet-34: 12 epochs, width 0.25, 50,000 images"
 
 
 @plt.rc_context(FONT)

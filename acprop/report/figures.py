@@ -5,6 +5,7 @@ import io
 import json
 import math
 import textwrap
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,19 @@ def digest_of(path: Path) -> str | None:
 
 def draw_runs(axis: Any, curves: Sequence[Sequence[tuple[float, float]]], look: Look, label: str) -> Any:
     """Draws the mean of several runs' curves and their range; returns the means. Runs that ended before the others, as
-    those that diverge do, are counted in the legend and not drawn."""
+    those that diverge do, are counted in the legend (`legend_below` reads the line's gid) and not drawn."""
     import numpy as np
 
     if not curves:
         return np.empty(0)
     length = max(map(len, curves))
     whole = [curve for curve in curves if 0 < len(curve) == length]
-    if len(whole) < len(curves):
-        label += f" ({len(curves) - len(whole)} of {len(curves)} ended early)"
     positions = [position for position, _ in whole[0]] if whole else []
     values = np.array([[value for _, value in curve] for curve in whole]).reshape(len(whole), length)
     means = values.mean(0) if whole else np.empty(0)
-    axis.plot(positions, means, color=look.color, linestyle=look.linestyle, lw=1.3, label=label)
+    (line,) = axis.plot(positions, means, color=look.color, linestyle=look.linestyle, lw=1.3, label=label)
+    if len(whole) < len(curves):
+        line.set_gid(f"{len(curves) - len(whole)} of {len(curves)} ended early")
     if len(whole) > 1:
         axis.fill_between(positions, values.min(0), values.max(0), color=look.color, alpha=0.15, lw=0)
     return means
@@ -101,9 +102,14 @@ def draw_runs(axis: Any, curves: Sequence[Sequence[tuple[float, float]]], look: 
 def legend_below(figure: Any, axes: Any, columns: int = 7) -> None:
     """One legend under all panels, each name once, in as many columns as the figure is wide for. For a long one the
     figure grows, so that the panels keep their size."""
-    handles: dict[str, Any] = {}
+    lines: dict[str, Any] = {}
+    notes: dict[str, list[str]] = defaultdict(list)
     for axis in axes.flat:
-        handles.update({text: line for line, text in zip(*axis.get_legend_handles_labels(), strict=True)})
+        lines.update({name: line for line, name in zip(*axis.get_legend_handles_labels(), strict=True)})
+        for line in axis.lines:
+            if note := line.get_gid():
+                notes[line.get_label()].append(f"{axis.get_title()}: {note}" if axes.size > 1 else note)
+    handles = {f"{name} ({'; '.join(notes[name])})" if name in notes else name: line for name, line in lines.items()}
     if handles:
         room = int(figure.get_figwidth() / (0.55 + LETTER * max(map(len, handles))))  # inches: a line, and its name
         columns = max(1, min(columns, len(handles), room))

@@ -116,11 +116,17 @@ def summary_fields(name: str, summary: Summary | None) -> dict[str, object]:
 
 
 def budgets_text(cells: Cells, text: Callable[[dict[str, Any]], str]) -> str:
-    """What a caption says of the models' budgets, `text` of a config, the same once for all models that had it."""
+    """What a caption says of the models' budgets, `text` of a config: what all share once, then what each has."""
     told: dict[str, list[str]] = defaultdict(list)
     for model in models_of(cells):
         told[text(next(group[0].config for cell, group in cells.items() if cell[0] == model))].append(model_name(model))
-    return "; ".join(f"{', '.join(models)}: {budget}" for budget, models in told.items())
+    words = [budget.split(", ") for budget in told]
+    shared = [word for word in words[0] if len(told) > 1 and all(word in others for others in words)]
+    parts = [", ".join(shared)] if shared else []
+    for own, models in zip(words, told.values(), strict=True):
+        if rest := [word for word in own if word not in shared]:
+            parts.append(f"{', '.join(models)}: {', '.join(rest)}")
+    return "; ".join(parts)
 
 
 def runs_told(cells: Cells) -> str:

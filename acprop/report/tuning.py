@@ -40,8 +40,7 @@ def artefacts(
     for record in records:
         groups[record.summary["model"], record.summary["optimizer"]][of_optimizer(record)].append(record)
     measures = [Measure(score.name, "score", score.of, score.largest, digits), *beside]
-    reported = [record for record in every if not tunes(record)]
-    rows, long = _rows(groups, reported, score, measures)
+    rows, long = _rows(groups, [record for record in every if not tunes(record)], score, measures)
     numbers = [len(settings) for settings in groups.values()]
     many = f"{min(numbers)} to {max(numbers)}" if len(set(numbers)) > 1 else str(numbers[0])
     seeds = ", ".join(map(str, sorted({record.summary["seed"] for record in records})))
@@ -66,13 +65,14 @@ def _rows(
 
     rows: list[list[str | Cell]] = []
     long: list[dict[str, object]] = []
+    tried = [record for settings in groups.values() for group in settings.values() for record in group]
+    chosen_of = {cell[2:]: setting for cell, setting in choices([*tried, *reported], worth).items()}
     models = models_of(groups)
     keys = {cell: _varied(settings) for cell, settings in groups.items()}
     every_key = sorted(set().union(*keys.values()))
     for cell in sorted(groups, key=lambda cell: (models.index(cell[0]), order(cell[1]))):
         model, optimizer = cell
-        all_of_it = [record for group in groups[cell].values() for record in group]
-        (chosen,) = choices([*all_of_it, *reported], worth).values() or (None,)
+        chosen = chosen_of.get(cell)
         lead = [model_name(model)] * (len(models) > 1) + [look(optimizer).label]
         scores = {setting: fmean(map(worth, group)) for setting, group in groups[cell].items()}
         for setting in sorted(scores, key=lambda one: (-scores[one], one != chosen)):
